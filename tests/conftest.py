@@ -15,5 +15,7 @@ def shared() -> Path:
     """The folder of goldens and pictures that lies beside a developer's checkout."""
     folder = Path(os.environ.get("RESTORA_SHARED", REPOSITORY.parent / "shared"))
     if not (folder / "goldens").is_dir():
-        pytest.skip(f"needs the goldens and pictures of {folder}, which is not here (see docs/architecture.md)")
+        pytest.skip(
+            f"needs the goldens and pictures of {folder}, which is not here (see docs/architecture.md)"
+        )
     return folder

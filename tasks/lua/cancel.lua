@@ -1,0 +1,31 @@
+-- Cancel jobs of a user. A queued or running job is over at once: its worker finds out when it next renews its lease,
+-- and cannot deliver before that. A job whose result is on its way is left alone.
+-- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, job id, ... (none: all)
+-- Answer: {id, state before, id, state before, ...}
+local user = 'restora:user:' .. ARGV[1]
+local ids = {unpack(ARGV, 4)}
+if #ids == 0 then ids = redis.call('SMEMBERS', user) end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local answer = {}
+for _, id in ipairs(ids) do
+    local job = 'restora:job:' .. id
+    local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms')
+    local state = held[1]
+    local old_enough = ARGV[2] == '0' or (state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2]))
+    if state and held[2] == ARGV[1] and old_enough then
+        if state == 'queued' or state == 'running' then
+            if state == 'queued' then
+                redis.call('ZREM', 'restora:queue:' .. held[3], held[4])
+                redis.call('DECR', 'restora:queued')
+            end
+            redis.call('ZREM', 'restora:leases', id)
+            redis.call('SREM', user, id)
+            redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
+            redis.call('EXPIRE', job, ARGV[3])
+        end
+        answer[#answer + 1] = id
+        answer[#answer + 1] = state
+    end
+end
+return answer

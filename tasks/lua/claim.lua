@@ -1,0 +1,27 @@
+-- Hand the next job of these queues to a worker, under a lease.
+-- ARGV: lease in ms, worker, queue, ...
+-- Answer: the record as {field, value, ...}, or {} when there is nothing to do
+local best, best_queue, best_tag
+for i = 3, #ARGV do
+    local head = redis.call('ZRANGE', 'restora:queue:' .. ARGV[i], 0, 0, 'WITHSCORES')
+    if head[1] and (not best or head[1] < best) then
+        best, best_queue, best_tag = head[1], ARGV[i], head[2]
+    end
+end
+if not best then return {} end
+redis.call('ZREM', 'restora:queue:' .. best_queue, best)
+if redis.call('ZCARD', 'restora:queue:' .. best_queue) == 0 then
+    -- Nobody waits, so nobody has to be caught up with: start the fair clock anew.
+    redis.call('DEL', 'restora:clock:' .. best_queue, 'restora:tags:' .. best_queue)
+else
+    redis.call('SET', 'restora:clock:' .. best_queue, best_tag)
+end
+redis.call('DECR', 'restora:queued')
+local id = string.sub(best, 14)
+local job = 'restora:job:' .. id
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HINCRBY', job, 'attempt', 1)
+redis.call('HSET', job, 'state', 'running', 'worker', ARGV[2], 'started_ms', now, 'since_ms', now, 'progress', 0)
+redis.call('ZADD', 'restora:leases', now + ARGV[1], id)
+return redis.call('HGETALL', job)

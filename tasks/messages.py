@@ -1,0 +1,133 @@
+"""What crosses the queue: frozen records without logic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+PictureKind = Literal["photo", "document", "sticker"]
+
+
+class JobState(StrEnum):
+    """Where a job stands; the last three are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DELIVERING = "delivering"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePhoto:
+    """The wish to have one picture restored, as the bot hands it in.
+
+    ``chat_id`` and ``message_id`` name the message with the picture and, together, the job: the same message handed in
+    twice is one job. ``pixels`` is what Telegram says or the best guess; it only serves the expected wait.
+    """
+
+    chat_id: int
+    message_id: int
+    user_id: int
+    locale: str
+    kind: PictureKind
+    file_id: str
+    file_name: str = ""
+    pixels: int
+    queue: str = "restore"
+
+    @property
+    def job_id(self) -> str:
+        return f"{self.chat_id}:{self.message_id}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """The record of a job in Redis, which is the truth about it. Times are Redis's, in milliseconds since 1970."""
+
+    id: str
+    state: JobState
+    chat_id: int
+    message_id: int
+    user_id: int
+    locale: str
+    kind: PictureKind
+    file_id: str
+    file_name: str = ""
+    pixels: int
+    queue: str
+    queued_ms: int
+    started_ms: int = 0
+    ended_ms: int = 0
+    attempt: int = 0  # of the worker that holds it; every write of a worker names it
+    status_message_id: int = 0  # 0: the bot has not shown one (yet)
+    progress: float = 0.0
+    worker: str = ""
+    error: str = ""  # stable code, see tasks.texts
+    resent: bool = False  # a delivery whose answer was lost was sent once more
+
+    @classmethod
+    def from_hash(cls, stored: Mapping[str, str]) -> Self:
+        """Read the strings of a Redis hash; fields this version does not know are left alone."""
+        return cls(**{name: _PARSE[name](stored[name]) for name in _PARSE if name in stored})
+
+
+_PARSERS: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: text == "1",
+    "JobState": JobState,
+    "PictureKind": str,
+}
+_PARSE = {entry.name: _PARSERS[str(entry.type)] for entry in fields(Job)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A picture that was taken. ``fresh`` is false where the message had been handed in before."""
+
+    job: Job
+    fresh: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused:
+    """A picture that was not taken because somebody has too many: this user or everybody together."""
+
+    reason: Literal["user_limit", "queue_full"]
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """One job that ``/restart`` or the Cancel button met. ``was`` is the state it was in before."""
+
+    job: Job
+    was: JobState
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueuePlace:
+    """Where a queued job stands: ``place`` 1 is the next one; ``wait_s`` None while no worker is there to measure by."""
+
+    place: int
+    wait_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerCard:
+    """What a live worker says about itself every few seconds."""
+
+    name: str
+    queues: tuple[str, ...]
+    model: str
+    device: str
+    dtype: str
+    seconds_per_pixel: float

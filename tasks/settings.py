@@ -1,0 +1,126 @@
+"""Settings of the processes: environment variables, or lines of ``.env``, parsed once.
+
+The composition roots (``bot.__main__``, ``tasks.app``) call :func:`load_settings` and hand the result down; no other
+module reads the environment. ``.env.example`` lists the same names, units and defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableSettings
+
+BOT_TOKEN_FORM = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
+QUEUE_NAME_FORM = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed; the message is one line that names it."""
+
+
+def _bot_token(value: SecretStr) -> SecretStr:
+    if not BOT_TOKEN_FORM.fullmatch(value.get_secret_value()):
+        raise ValueError("is not a bot token such as 123456789:AAE…; @BotFather hands them out")
+    return value
+
+
+def _redis_url(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("has to begin with redis://, rediss:// or unix://")
+    return value
+
+
+def _http_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/[^\s]*)?", value):
+        raise ValueError("has to be an http:// or https:// address")
+    return value.rstrip("/")
+
+
+def _queue_names(value: object) -> object:
+    names = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+    for name in names if isinstance(names, tuple) else ():
+        if not QUEUE_NAME_FORM.fullmatch(name):
+            raise ValueError(
+                f"{name!r} is not a queue name: lower-case letters, digits, dot, dash, underscore"
+            )
+    return names
+
+
+class ProcessSettings(BaseSettings):
+    """What bot and worker both need."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    bot_token: Annotated[SecretStr, AfterValidator(_bot_token)]
+    telegram_api_url: Annotated[str, AfterValidator(_http_url)] = "https://api.telegram.org"
+    redis_url: Annotated[
+        SecretStr, AfterValidator(lambda url: SecretStr(_redis_url(url.get_secret_value())))
+    ] = SecretStr("redis://127.0.0.1:6379/0")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class BotSettings(ProcessSettings):
+    """The bot's environment."""
+
+    max_open_jobs_per_user: PositiveInt = 20  # queued and running together
+    max_queued_jobs: PositiveInt = 5_000  # over all users
+    gpu_queue_from_pixels: PositiveInt = 500_000  # larger pictures go to queue "gpu" while a worker serves it
+
+
+class WorkerSettings(ProcessSettings):
+    """The worker's environment."""
+
+    worker_queues: Annotated[
+        tuple[str, ...], NoDecode, Field(min_length=1), BeforeValidator(_queue_names)
+    ] = ("restore",)
+    worker_model: str = "RealESRGAN_x4plus"
+    worker_device: str = "auto"
+    worker_dtype: str = "auto"
+    worker_threads: PositiveInt | None = None  # None: the cores this process may use
+    weights_dir: Path = Path("weights")
+    max_input_pixels: PositiveInt = 40_000_000  # decoded: about 120 MB as uint8 RGB
+    max_output_bytes: PositiveInt = 49_000_000  # Telegram takes documents of 50 MB
+    job_timeout_s: PositiveFloat = 600.0  # a job that needs longer is refused or stopped, and its owner told
+    lease_s: Annotated[float, Field(ge=2.0, le=300.0)] = (
+        15.0  # a worker silent for this long has lost its job
+    )
+
+
+SettingsT = TypeVar("SettingsT", bound=ProcessSettings)
+
+
+def load_settings(kind: type[SettingsT]) -> SettingsT:
+    """Read the environment and ``.env``.
+
+    Raises:
+        SettingsError: a variable is missing or malformed; one line that names it and, unless secret, its value.
+    """
+    try:
+        return kind()
+    except UnreadableSettings as error:
+        raise SettingsError(str(error)) from error
+    except ValidationError as error:
+        raise SettingsError("; ".join(_complaint(kind, dict(detail)) for detail in error.errors())) from None
+
+
+def _complaint(kind: type[BaseSettings], detail: dict[str, object]) -> str:
+    location = detail["loc"]
+    field = str(location[0]) if isinstance(location, tuple) and location else "settings"
+    if detail["type"] == "missing":
+        return f"{field.upper()} is not set: put it into .env (see .env.example) or into the environment"
+    reason = str(detail["msg"]).removeprefix("Value error, ")
+    annotation = kind.model_fields[field].annotation if field in kind.model_fields else None
+    value = "" if annotation is SecretStr else f"={detail['input']!r}"
+    return f"{field.upper()}{value}: {reason}"

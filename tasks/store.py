@@ -1,0 +1,239 @@
+"""The job store: every job's record and state in Redis, changed only by atomic scripts.
+
+    queued ──claim──▶ running ──begin_delivery──▶ delivering ──finish──▶ done | failed
+      │  ▲               │ │                          │
+      │  └─release/sweep─┘ └──── finish(failed) ──────┤
+      └──────────── cancel ──▶ cancelled              └─ lease ran out: queued again
+
+A worker holds a job under a lease and names its attempt in every write, so one that was frozen, lost its lease and
+wakes up again can change nothing. The scripts are in ``tasks/lua``, one per change.
+
+Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
+``clock:NAME`` and ``tags:NAME`` the fair clock of that queue; ``queued`` how many wait over all; ``leases`` when each
+running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does not know yet;
+``worker:NAME`` what a live worker says about itself.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from importlib import resources
+from typing import Any, cast
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
+
+RECORD_LIFETIME_S = 7 * 24 * 3600  # of a job that is over
+MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
+WORKER_CARD_LIFETIME_S = 15
+JOBS_LOOKED_AT = 200  # for the expected wait; beyond them the average counts
+
+_SCRIPTS = (
+    "attach",
+    "cancel",
+    "claim",
+    "deliver",
+    "finish",
+    "place",
+    "release",
+    "renew",
+    "reroute",
+    "submit",
+    "sweep",
+)
+
+
+def connect(url: str) -> Redis:
+    """Open a client that gives up after seconds instead of minutes, so that a caller can say so."""
+    return Redis.from_url(
+        url,
+        decode_responses=True,
+        socket_timeout=5.0,
+        socket_connect_timeout=3.0,
+        socket_keepalive=True,
+        health_check_interval=30,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
+    )
+
+
+class JobStore:
+    """All jobs of all users. Blocking; safe to share between threads.
+
+    Every method raises ``redis.RedisError`` when Redis cannot be reached or refuses; nothing has then been half done.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        folder = resources.files("tasks") / "lua"
+        self._scripts = {
+            name: redis.register_script((folder / f"{name}.lua").read_text("utf-8")) for name in _SCRIPTS
+        }
+
+    def _run(self, script: str, *args: object) -> Any:
+        return self._scripts[script](args=[_text(arg) for arg in args])
+
+    # --- the bot's side ---------------------------------------------------------------------------------------
+
+    def submit(self, wish: RestorePhoto, *, user_limit: int, total_limit: int) -> Accepted | Refused:
+        """Take a picture in, unless its message was handed in before or somebody has too many."""
+        record = {**asdict(wish), "id": wish.job_id}
+        flat = [item for pair in record.items() for item in pair]
+        (answer,) = self._run("submit", wish.job_id, wish.user_id, wish.queue, user_limit, total_limit, *flat)
+        if answer == "user_limit":
+            return Refused(reason="user_limit", limit=user_limit)
+        if answer == "queue_full":
+            return Refused(reason="queue_full", limit=total_limit)
+        job = self.get(wish.job_id)
+        if job is None:  # a known record whose lifetime ended between the two calls
+            return self.submit(wish, user_limit=user_limit, total_limit=total_limit)
+        return Accepted(job=job, fresh=answer == "fresh")
+
+    def attach_status(self, job_id: str, status_message_id: int) -> JobState | None:
+        """Note which message shows the job's status; tells where the job stands by now."""
+        state = self._run("attach", job_id, status_message_id)
+        return JobState(state) if state else None
+
+    def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
+        """Cancel one job, if it is this user's and still there."""
+        return next(iter(self._cancel(user_id, 0, [job_id])), None)
+
+    def cancel_all(self, user_id: int, *, running_for_s: float = 0.0) -> list[Cancelled]:
+        """Cancel every open job of a user, or only those running for at least ``running_for_s``.
+
+        A job in state ``delivering`` is in the answer but goes on: its result is already on its way.
+        """
+        return self._cancel(user_id, round(running_for_s * 1000), [])
+
+    def _cancel(self, user_id: int, running_for_ms: int, job_ids: Sequence[str]) -> list[Cancelled]:
+        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *job_ids)
+        met = []
+        for job_id, was in zip(answer[::2], answer[1::2], strict=True):
+            job = self.get(job_id)
+            if job is not None:
+                met.append(Cancelled(job=job, was=JobState(was)))
+        return met
+
+    # --- the worker's side ------------------------------------------------------------------------------------
+
+    def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
+        """Take the next job of these queues under a lease, or nothing."""
+        return _job(self._run("claim", _ms(lease_s), worker, *queues))
+
+    def renew(self, job: Job, *, lease_s: float, progress: float) -> tuple[JobState | None, int]:
+        """Keep the lease of a job.
+
+        Returns:
+            ``(None, status_message_id)`` while the job is this attempt's; else ``(state, 0)`` with the state somebody
+            else brought it to: ``cancelled``, or ``queued`` and beyond when the lease had run out.
+        """
+        held, detail = self._run("renew", job.id, job.attempt, _ms(lease_s), progress)
+        return (None, int(detail)) if held else (JobState(detail or JobState.CANCELLED), 0)
+
+    def begin_delivery(self, job: Job, *, lease_s: float) -> Job | None:
+        """Announce that the result goes out now; None when the job was cancelled or lost meanwhile."""
+        return _job(self._run("deliver", job.id, job.attempt, _ms(lease_s)))
+
+    def finish(self, job: Job, state: JobState, *, error: str = "", told: bool = True) -> bool:
+        """End a job as done or failed. A failed one that is not ``told`` is left to the janitor to tell."""
+        return bool(self._run("finish", job.id, job.attempt, state, error, not told, RECORD_LIFETIME_S))
+
+    def release(self, job: Job, *, blameless: bool) -> bool:
+        """Give a job back to its place in the queue; a ``blameless`` attempt does not count towards the limit."""
+        return bool(self._run("release", job.id, job.attempt, blameless))
+
+    # --- the janitor's side -----------------------------------------------------------------------------------
+
+    def sweep(self, *, longest_run_s: float) -> tuple[list[str], list[str]]:
+        """Queue jobs of silent workers again, fail those that had enough attempts or time.
+
+        Returns:
+            The queues that jobs came back to, one entry a job, and the ids of the jobs that failed.
+        """
+        requeued, failed = self._run("sweep", MAX_ATTEMPTS, _ms(longest_run_s), RECORD_LIFETIME_S)
+        return requeued, failed
+
+    def reroute(self, source: str, target: str) -> int:
+        """Move every waiting job from one queue to another; tells how many."""
+        return int(self._run("reroute", source, target))
+
+    def untold(self) -> list[Job]:
+        """Failed jobs whose owner has not been told yet."""
+        ids = cast("list[str]", self.redis.zrange("restora:untold", 0, 99))
+        found = [(job_id, self.get(job_id)) for job_id in ids]
+        gone = [job_id for job_id, job in found if job is None]
+        if gone:
+            self.redis.zrem("restora:untold", *gone)
+        return [job for _, job in found if job is not None]
+
+    def mark_told(self, job: Job) -> bool:
+        """Note that the owner of a failed job knows; false when somebody else was quicker."""
+        return bool(self.redis.zrem("restora:untold", job.id))
+
+    # --- looking ----------------------------------------------------------------------------------------------
+
+    def get(self, job_id: str) -> Job | None:
+        """Read one record."""
+        stored = cast("dict[str, str]", self.redis.hgetall(f"restora:job:{job_id}"))
+        return Job.from_hash(stored) if "state" in stored else None
+
+    def place(self, job: Job) -> QueuePlace | None:
+        """Where a queued job stands and how long it will take, its own run included; None once it is not queued."""
+        answer = self._run("place", job.id, JOBS_LOOKED_AT)
+        if not answer:
+            return None
+        before, pixels_before, own_pixels = (int(number) for number in answer)
+        workers = [card for card in self.workers() if job.queue in card.queues]
+        if not workers:
+            return QueuePlace(place=before + 1, wait_s=None)
+        mean_s_per_pixel = sum(card.seconds_per_pixel for card in workers) / len(workers)
+        wait_s = (pixels_before / len(workers) + own_pixels) * mean_s_per_pixel
+        return QueuePlace(place=before + 1, wait_s=wait_s)
+
+    def waiting(self, queue: str) -> int:
+        """How many jobs wait in one queue."""
+        return cast("int", self.redis.zcard(f"restora:queue:{queue}"))
+
+    def first_waiting(self, queue: str, count: int) -> list[Job]:
+        """The next jobs of one queue, in the order they will be taken."""
+        entries = cast("list[str]", self.redis.zrange(f"restora:queue:{queue}", 0, count - 1))
+        jobs = (self.get(entry.split("|", 1)[1]) for entry in entries)
+        return [job for job in jobs if job is not None]
+
+    def open_jobs(self, user_id: int) -> list[Job]:
+        """A user's queued, running and delivering jobs."""
+        ids = cast("set[str]", self.redis.smembers(f"restora:user:{user_id}"))
+        return [job for job in map(self.get, sorted(ids)) if job is not None]
+
+    # --- the workers ------------------------------------------------------------------------------------------
+
+    def announce(self, card: WorkerCard) -> None:
+        """Say that a worker is alive and what it can do; forgotten after ``WORKER_CARD_LIFETIME_S``."""
+        self.redis.set(f"restora:worker:{card.name}", json.dumps(asdict(card)), ex=WORKER_CARD_LIFETIME_S)
+
+    def withdraw(self, worker: str) -> None:
+        """Say that a worker has left."""
+        self.redis.delete(f"restora:worker:{worker}")
+
+    def workers(self) -> list[WorkerCard]:
+        """The workers that are alive."""
+        keys = sorted(self.redis.scan_iter("restora:worker:*", count=1000))
+        texts = cast("list[str | None]", self.redis.mget(keys)) if keys else []
+        cards = [json.loads(text) for text in texts if text]
+        return [WorkerCard(**{**card, "queues": tuple(card["queues"])}) for card in cards]
+
+
+def _job(flat: Sequence[str]) -> Job | None:
+    return Job.from_hash(dict(zip(flat[::2], flat[1::2], strict=True))) if flat else None
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
