@@ -1,0 +1,82 @@
+"""Restora's restoration library: pictures in, pictures out.
+
+Knows no Telegram, queue or environment variable. ``import models`` is cheap: a public
+name is imported when it is first used (PEP 562), so that listing weights, or catching
+an error, does not load torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.checkpoints import detect_architecture, interpolate, load_network, load_state_dict
+    from models.errors import (
+        DamagedImage,
+        DeviceError,
+        DeviceUnavailable,
+        ImageError,
+        ImageTooLarge,
+        OptionsError,
+        OutOfMemory,
+        RestorationError,
+        RestorationStopped,
+        ResultTooLarge,
+        SpoiledTile,
+        UnsupportedFormat,
+        WeightsError,
+        WeightsMissing,
+        WeightsRefused,
+        WeightsUnavailable,
+    )
+    from models.registry import ModelSpec, find_model
+    from models.weights import WeightsStore
+
+__all__ = [
+    "DamagedImage",
+    "DeviceError",
+    "DeviceUnavailable",
+    "ImageError",
+    "ImageTooLarge",
+    "ModelSpec",
+    "OptionsError",
+    "OutOfMemory",
+    "RestorationError",
+    "RestorationStopped",
+    "ResultTooLarge",
+    "SpoiledTile",
+    "UnsupportedFormat",
+    "WeightsError",
+    "WeightsMissing",
+    "WeightsRefused",
+    "WeightsStore",
+    "WeightsUnavailable",
+    "detect_architecture",
+    "find_model",
+    "interpolate",
+    "load_network",
+    "load_state_dict",
+]
+
+_HOMES = {
+    "ModelSpec": "models.registry",
+    "WeightsStore": "models.weights",
+    "detect_architecture": "models.checkpoints",
+    "find_model": "models.registry",
+    "interpolate": "models.checkpoints",
+    "load_network": "models.checkpoints",
+    "load_state_dict": "models.checkpoints",
+}  # every other public name is an error
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOMES.get(name, "models.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

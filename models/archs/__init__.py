@@ -1,0 +1,8 @@
+"""Networks, one per file, under the parameter names of their official checkpoints."""
+
+from __future__ import annotations
+
+from models.archs.rrdbnet import RRDBNet
+from models.archs.srvgg import SRVGGNetCompact
+
+__all__ = ["RRDBNet", "SRVGGNetCompact"]
