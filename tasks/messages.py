@@ -63,14 +63,21 @@ class Job:
     pixels: int
     queue: str
     queued_ms: int
+    since_ms: int  # in its present state, queued or running
     started_ms: int = 0
     ended_ms: int = 0
     attempt: int = 0  # of the worker that holds it; every write of a worker names it
+    forgiven: int = 0  # attempts that ended because the worker was told to leave
     status_message_id: int = 0  # 0: the bot has not shown one (yet)
     progress: float = 0.0
     worker: str = ""
     error: str = ""  # stable code, see tasks.texts
     resent: bool = False  # a delivery whose answer was lost was sent once more
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count towards the limit, the present one included."""
+        return self.attempt - self.forgiven
 
     @classmethod
     def from_hash(cls, stored: Mapping[str, str]) -> Self:
@@ -115,7 +122,7 @@ class Cancelled:
 
 @dataclass(frozen=True, kw_only=True)
 class QueuePlace:
-    """Where a queued job stands: ``place`` 1 is the next one; ``wait_s`` None while no worker is there to measure by."""
+    """Where a queued job stands: ``place`` 1 is next; ``wait_s`` is None while no worker is there to measure by."""
 
     place: int
     wait_s: float | None

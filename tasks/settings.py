@@ -52,9 +52,7 @@ def _queue_names(value: object) -> object:
     names = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
     for name in names if isinstance(names, tuple) else ():
         if not QUEUE_NAME_FORM.fullmatch(name):
-            raise ValueError(
-                f"{name!r} is not a queue name: lower-case letters, digits, dot, dash, underscore"
-            )
+            raise ValueError(f"{name!r} is not a queue name: lower-case letters, digits, dot, dash, underscore")
     return names
 
 
@@ -65,9 +63,10 @@ class ProcessSettings(BaseSettings):
 
     bot_token: Annotated[SecretStr, AfterValidator(_bot_token)]
     telegram_api_url: Annotated[str, AfterValidator(_http_url)] = "https://api.telegram.org"
-    redis_url: Annotated[
-        SecretStr, AfterValidator(lambda url: SecretStr(_redis_url(url.get_secret_value())))
-    ] = SecretStr("redis://127.0.0.1:6379/0")
+    redis_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_redis_url(url.get_secret_value())))] = (
+        SecretStr("redis://127.0.0.1:6379/0")
+    )
+    max_file_bytes: PositiveInt = 20 * 1024 * 1024  # what bots may download; a self-hosted Bot API server takes more
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -82,9 +81,9 @@ class BotSettings(ProcessSettings):
 class WorkerSettings(ProcessSettings):
     """The worker's environment."""
 
-    worker_queues: Annotated[
-        tuple[str, ...], NoDecode, Field(min_length=1), BeforeValidator(_queue_names)
-    ] = ("restore",)
+    worker_queues: Annotated[tuple[str, ...], NoDecode, Field(min_length=1), BeforeValidator(_queue_names)] = (
+        "restore",
+    )
     worker_model: str = "RealESRGAN_x4plus"
     worker_device: str = "auto"
     worker_dtype: str = "auto"
@@ -93,9 +92,7 @@ class WorkerSettings(ProcessSettings):
     max_input_pixels: PositiveInt = 40_000_000  # decoded: about 120 MB as uint8 RGB
     max_output_bytes: PositiveInt = 49_000_000  # Telegram takes documents of 50 MB
     job_timeout_s: PositiveFloat = 600.0  # a job that needs longer is refused or stopped, and its owner told
-    lease_s: Annotated[float, Field(ge=2.0, le=300.0)] = (
-        15.0  # a worker silent for this long has lost its job
-    )
+    lease_s: Annotated[float, Field(ge=2.0, le=300.0)] = 15.0  # a worker silent for this long has lost its job
 
 
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)

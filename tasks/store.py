@@ -30,6 +30,7 @@ from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refus
 
 RECORD_LIFETIME_S = 7 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
+TELL_AGAIN_AFTER_S = 60.0
 WORKER_CARD_LIFETIME_S = 15
 JOBS_LOOKED_AT = 200  # for the expected wait; beyond them the average counts
 
@@ -70,14 +71,10 @@ class JobStore:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         folder = resources.files("tasks") / "lua"
-        self._scripts = {
-            name: redis.register_script((folder / f"{name}.lua").read_text("utf-8")) for name in _SCRIPTS
-        }
+        self._scripts = {name: redis.register_script((folder / f"{name}.lua").read_text("utf-8")) for name in _SCRIPTS}
 
     def _run(self, script: str, *args: object) -> Any:
         return self._scripts[script](args=[_text(arg) for arg in args])
-
-    # --- the bot's side ---------------------------------------------------------------------------------------
 
     def submit(self, wish: RestorePhoto, *, user_limit: int, total_limit: int) -> Accepted | Refused:
         """Take a picture in, unless its message was handed in before or somebody has too many."""
@@ -118,8 +115,6 @@ class JobStore:
                 met.append(Cancelled(job=job, was=JobState(was)))
         return met
 
-    # --- the worker's side ------------------------------------------------------------------------------------
-
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
         """Take the next job of these queues under a lease, or nothing."""
         return _job(self._run("claim", _ms(lease_s), worker, *queues))
@@ -138,15 +133,21 @@ class JobStore:
         """Announce that the result goes out now; None when the job was cancelled or lost meanwhile."""
         return _job(self._run("deliver", job.id, job.attempt, _ms(lease_s)))
 
-    def finish(self, job: Job, state: JobState, *, error: str = "", told: bool = True) -> bool:
-        """End a job as done or failed. A failed one that is not ``told`` is left to the janitor to tell."""
-        return bool(self._run("finish", job.id, job.attempt, state, error, not told, RECORD_LIFETIME_S))
+    def finish(self, job: Job, state: JobState, *, error: str = "") -> bool:
+        """End a job as done or failed; False when it is not this attempt's any more.
+
+        The owner of a failed job has to be told (:meth:`mark_told`): by its worker or, failing that, by a janitor.
+        """
+        tell_after_ms = _ms(TELL_AGAIN_AFTER_S) if state is JobState.FAILED else -1
+        return bool(self._run("finish", job.id, job.attempt, state, error, tell_after_ms, RECORD_LIFETIME_S))
+
+    def mark_resent(self, job: Job) -> None:
+        """Note that the result may have been sent twice."""
+        self.redis.hset(f"restora:job:{job.id}", "resent", "1")
 
     def release(self, job: Job, *, blameless: bool) -> bool:
         """Give a job back to its place in the queue; a ``blameless`` attempt does not count towards the limit."""
         return bool(self._run("release", job.id, job.attempt, blameless))
-
-    # --- the janitor's side -----------------------------------------------------------------------------------
 
     def sweep(self, *, longest_run_s: float) -> tuple[list[str], list[str]]:
         """Queue jobs of silent workers again, fail those that had enough attempts or time.
@@ -161,20 +162,17 @@ class JobStore:
         """Move every waiting job from one queue to another; tells how many."""
         return int(self._run("reroute", source, target))
 
-    def untold(self) -> list[Job]:
-        """Failed jobs whose owner has not been told yet."""
-        ids = cast("list[str]", self.redis.zrange("restora:untold", 0, 99))
-        found = [(job_id, self.get(job_id)) for job_id in ids]
-        gone = [job_id for job_id, job in found if job is None]
-        if gone:
-            self.redis.zrem("restora:untold", *gone)
-        return [job for _, job in found if job is not None]
+    def take_untold(self) -> list[Job]:
+        """Failed jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
+        due = cast("list[str]", self._run("untold", _ms(TELL_AGAIN_AFTER_S)))
+        found = {job_id: self.get(job_id) for job_id in due}
+        for job_id in (job_id for job_id, job in found.items() if job is None):
+            self.redis.zrem("restora:untold", job_id)
+        return [job for job in found.values() if job is not None]
 
-    def mark_told(self, job: Job) -> bool:
-        """Note that the owner of a failed job knows; false when somebody else was quicker."""
-        return bool(self.redis.zrem("restora:untold", job.id))
-
-    # --- looking ----------------------------------------------------------------------------------------------
+    def mark_told(self, job: Job) -> None:
+        """Note that the owner of a failed job knows."""
+        self.redis.zrem("restora:untold", job.id)
 
     def get(self, job_id: str) -> Job | None:
         """Read one record."""
@@ -196,7 +194,27 @@ class JobStore:
 
     def waiting(self, queue: str) -> int:
         """How many jobs wait in one queue."""
-        return cast("int", self.redis.zcard(f"restora:queue:{queue}"))
+        return int(self.redis.zcard(f"restora:queue:{queue}"))
+
+    def hints(self, queue: str) -> int:
+        """How many of Celery's messages lie in the broker for one queue."""
+        return int(self.redis.llen(queue))
+
+    def age_s(self, job: Job) -> float:
+        """How long a job has been in its present queue."""
+        seconds, microseconds = cast("tuple[int, int]", self.redis.time())
+        return seconds + microseconds / 1e6 - job.since_ms / 1000
+
+    def uptime_s(self) -> float:
+        """How long Redis has been up."""
+        return float(cast("dict[str, int]", self.redis.info("server"))["uptime_in_seconds"])
+
+    def lead(self, worker: str, *, for_s: float) -> bool:
+        """Whether this worker is, for the next moments, the one of all that does what one is enough for."""
+        leader = self.redis.set("restora:leader", worker, nx=True, get=True, px=_ms(for_s * 2))
+        if leader == worker:
+            self.redis.pexpire("restora:leader", _ms(for_s * 2))
+        return leader in (None, worker)
 
     def first_waiting(self, queue: str, count: int) -> list[Job]:
         """The next jobs of one queue, in the order they will be taken."""
@@ -208,8 +226,6 @@ class JobStore:
         """A user's queued, running and delivering jobs."""
         ids = cast("set[str]", self.redis.smembers(f"restora:user:{user_id}"))
         return [job for job in map(self.get, sorted(ids)) if job is not None]
-
-    # --- the workers ------------------------------------------------------------------------------------------
 
     def announce(self, card: WorkerCard) -> None:
         """Say that a worker is alive and what it can do; forgotten after ``WORKER_CARD_LIFETIME_S``."""
@@ -225,6 +241,14 @@ class JobStore:
         texts = cast("list[str | None]", self.redis.mget(keys)) if keys else []
         cards = [json.loads(text) for text in texts if text]
         return [WorkerCard(**{**card, "queues": tuple(card["queues"])}) for card in cards]
+
+    def announce_bot(self) -> None:
+        """Say that the bot is polling."""
+        self.redis.set("restora:bot", "1", ex=WORKER_CARD_LIFETIME_S)
+
+    def bot_is_alive(self) -> bool:
+        """Whether the bot has been polling lately."""
+        return bool(self.redis.exists("restora:bot"))
 
 
 def _job(flat: Sequence[str]) -> Job | None:

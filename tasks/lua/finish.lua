@@ -1,5 +1,6 @@
 -- End a job as done or failed.
--- ARGV: job id, attempt, state, error code, "1" when its owner still has to be told, lifetime of the record in s
+-- ARGV: job id, attempt, state, error code, ms after which the janitor tells the owner (-1: nothing to tell),
+--       lifetime of the record in s
 -- Answer: 1, or 0 when the job is not this worker's any more
 local id = ARGV[1]
 local job = 'restora:job:' .. id
@@ -10,6 +11,6 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', job, 'state', ARGV[3], 'error', ARGV[4], 'ended_ms', now)
 redis.call('ZREM', 'restora:leases', id)
 redis.call('SREM', 'restora:user:' .. held[3], id)
-if ARGV[5] == '1' then redis.call('ZADD', 'restora:untold', now, id) end
+if ARGV[5] ~= '-1' then redis.call('ZADD', 'restora:untold', now + ARGV[5], id) end
 redis.call('EXPIRE', job, ARGV[6])
 return 1

@@ -1,0 +1,116 @@
+"""The bot's composition root: ``python -m bot``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+
+from aiogram import Bot, Dispatcher
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.exceptions import AiogramError, TelegramUnauthorizedError
+from aiogram.types import BotCommand, ErrorEvent
+
+from bot.handlers import all_routers
+from bot.heartbeat import Heartbeat
+from bot.middlewares.language import Language
+from bot.middlewares.once import Once
+from bot.middlewares.patience import Patience
+from bot.outbox import Outbox
+from bot.queue import JobQueue
+from bot.texts import BotTexts
+from tasks.broker import Doorbell, client_app
+from tasks.catalog import SOURCE_LOCALE, locales
+from tasks.logs import configure_logging
+from tasks.settings import BotSettings, SettingsError, load_settings
+from tasks.store import JobStore, connect
+
+logger = logging.getLogger(__name__)
+
+
+def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
+    """A dispatcher with all handlers and everything they ask for."""
+    redis_url = settings.redis_url.get_secret_value()
+    outbox = Outbox()
+    dispatcher = Dispatcher(
+        outbox=outbox,
+        max_file_bytes=settings.max_file_bytes,
+        jobs=JobQueue(
+            store,
+            Doorbell(client_app(redis_url)),
+            user_limit=settings.max_open_jobs_per_user,
+            total_limit=settings.max_queued_jobs,
+            gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
+        ),
+    )
+    dispatcher.update.outer_middleware(Once(store.redis))
+    dispatcher.message.outer_middleware(Language())
+    dispatcher.callback_query.outer_middleware(Language())
+    dispatcher.include_routers(*all_routers())
+    dispatcher.error.register(_report_error)
+    dispatcher.shutdown.register(outbox.drain)
+    return dispatcher
+
+
+async def _report_error(event: ErrorEvent) -> bool:
+    logger.error("update %d failed", event.update.update_id, exc_info=event.exception)
+    return True
+
+
+async def _show_commands(bot: Bot) -> None:
+    """Put the commands into Telegram's menu, in every language."""
+    for locale in locales():
+        commands = [BotCommand(command=name, description=what) for name, what in BotTexts(locale).commands().items()]
+        await bot.set_my_commands(commands, language_code=None if locale == SOURCE_LOCALE else locale)
+
+
+async def run(settings: BotSettings) -> None:
+    """Answer Telegram until SIGTERM or SIGINT.
+
+    Raises:
+        TelegramUnauthorizedError: Telegram does not know the token.
+    """
+    store = JobStore(connect(settings.redis_url.get_secret_value()))
+    heartbeat = Heartbeat(store)
+    session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
+    session.middleware(Patience())
+    session.middleware(heartbeat)
+    dispatcher = build_dispatcher(settings, store)
+    async with Bot(settings.bot_token.get_secret_value(), session=session) as bot:
+        await bot.me()
+        try:
+            await _show_commands(bot)
+        except AiogramError as error:
+            logger.warning("the command menu was not taken: %s", error)
+        beating = asyncio.create_task(heartbeat.beat())
+        try:
+            # Not as tasks: an update is confirmed to Telegram only when its handler has written it down.
+            await dispatcher.start_polling(
+                bot, handle_as_tasks=False, allowed_updates=["message", "callback_query"], close_bot_session=False
+            )
+        finally:
+            beating.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await beating
+
+
+def main() -> int:
+    """Parse the settings and run; exit status 1 with one line when that is not possible."""
+    try:
+        settings = load_settings(BotSettings)
+    except SettingsError as error:
+        sys.stderr.write(f"restora bot: {error}\n")
+        return 1
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(run(settings))
+    except TelegramUnauthorizedError:
+        sys.stderr.write("restora bot: Telegram does not know this BOT_TOKEN; @BotFather shows the right one\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,13 @@
+"""What the bot does with each kind of update."""
+
+from aiogram import Router
+
+from bot.handlers import buttons, commands, pictures
+
+
+def all_routers() -> list[Router]:
+    """The routers in the order in which they are asked: pictures last, since they also refuse everything else."""
+    return [commands.router(), buttons.router(), pictures.router()]
+
+
+__all__ = ["all_routers"]

@@ -1,0 +1,73 @@
+"""The commands, and the keys of the keyboard that do the same."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiogram import F, Router
+from aiogram.filters import Command, CommandStart, or_f
+from aiogram.types import Message
+
+from bot.keyboards import main_keyboard
+from bot.outbox import Outbox
+from bot.queue import JobQueue
+from bot.status import show_cancelled
+from bot.texts import BotTexts
+from tasks.catalog import locales
+from tasks.messages import Cancelled, JobState
+
+OVERLONG_S = 600.0  # /upscale_image stops jobs of its user that have been running for longer
+
+
+def router() -> Router:
+    """The handlers of this module."""
+    every = [BotTexts(locale) for locale in locales()]
+    commands = Router(name="commands")
+    commands.message.register(start, CommandStart())
+    commands.message.register(show_help, or_f(Command("help"), F.text.in_({texts.button_help() for texts in every})))
+    commands.message.register(
+        upscale_image, or_f(Command("upscale_image"), F.text.in_({texts.button_restore() for texts in every}))
+    )
+    commands.message.register(
+        restart, or_f(Command("restart"), F.text.in_({texts.button_restart() for texts in every}))
+    )
+    return commands
+
+
+async def start(message: Message, texts: BotTexts, outbox: Outbox) -> None:
+    name = message.from_user.first_name if message.from_user else ""
+    outbox.post(message.chat.id, lambda: message.answer(texts.start(name), reply_markup=main_keyboard(texts)))
+
+
+async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
+    outbox.post(message.chat.id, lambda: message.answer(texts.help(), reply_markup=main_keyboard(texts)))
+
+
+async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+    met = await jobs.cancel_all(_user_id(message), running_for_s=OVERLONG_S)
+    stopped = _show_stopped(message, met, texts, outbox)
+    text = texts.ask_for_picture()
+    if stopped:
+        text = texts.stopped_overlong(stopped) + "\n" + text
+    outbox.post(message.chat.id, lambda: message.answer(text))
+
+
+async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+    met = await jobs.cancel_all(_user_id(message))
+    stopped = _show_stopped(message, met, texts, outbox)
+    text = texts.restarted(stopped, on_their_way=len(met) - stopped)
+    outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
+
+
+def _user_id(message: Message) -> int:
+    return message.from_user.id if message.from_user else message.chat.id
+
+
+def _show_stopped(message: Message, met: list[Cancelled], texts: BotTexts, outbox: Outbox) -> int:
+    """Change the status messages of the jobs that were really stopped; tells how many."""
+    stopped = [one.job for one in met if one.was is not JobState.DELIVERING]
+    bot = message.bot
+    if bot is not None:
+        for job in stopped:
+            outbox.post(job.chat_id, partial(show_cancelled, bot, job, texts=texts))
+    return len(stopped)

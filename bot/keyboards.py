@@ -1,0 +1,26 @@
+"""Keyboards and buttons."""
+
+from __future__ import annotations
+
+from aiogram.types import InlineKeyboardMarkup, KeyboardButton, ReplyKeyboardMarkup
+
+from bot.texts import BotTexts
+from tasks.buttons import cancel_markup
+from tasks.messages import Job
+
+
+def main_keyboard(texts: BotTexts) -> ReplyKeyboardMarkup:
+    """The keyboard under the input field; its keys do what the commands do."""
+    return ReplyKeyboardMarkup(
+        keyboard=[
+            [KeyboardButton(text=texts.button_restore())],
+            [KeyboardButton(text=texts.button_help()), KeyboardButton(text=texts.button_restart())],
+        ],
+        resize_keyboard=True,
+        is_persistent=True,
+    )
+
+
+def cancel_keyboard(job: Job) -> InlineKeyboardMarkup:
+    """The Cancel button under a status message."""
+    return InlineKeyboardMarkup.model_validate(cancel_markup(job))

@@ -1,0 +1,35 @@
+"""The status message of a job, from the bot's side: shown when the job is taken, changed when it is cancelled."""
+
+from __future__ import annotations
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramBadRequest
+from aiogram.types import Message
+
+from bot.keyboards import cancel_keyboard
+from bot.queue import JobQueue
+from bot.texts import BotTexts
+from tasks.messages import FINAL_STATES, Job, JobState
+
+
+async def show_status(message: Message, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:
+    """Answer a picture with its status message, and let the job know which one it is."""
+    place = await jobs.place(job)
+    text = texts.queued(place) if place else texts.started()
+    status = await message.reply(text, reply_markup=cancel_keyboard(job), allow_sending_without_reply=True)
+    state = await jobs.attach_status(job, status.message_id)
+    if state is JobState.CANCELLED:
+        await status.edit_text(texts.cancelled())
+    elif state in FINAL_STATES or state is JobState.DELIVERING:
+        await status.delete()  # the worker was quicker and answered with a message of its own
+
+
+async def show_cancelled(bot: Bot, job: Job, *, texts: BotTexts) -> None:
+    """Turn a job's status message into the word that it was stopped."""
+    if not job.status_message_id:
+        return  # show_status is still under way and will see it
+    try:
+        await bot.edit_message_text(texts.cancelled(), chat_id=job.chat_id, message_id=job.status_message_id)
+    except TelegramBadRequest as error:
+        if "message is not modified" not in error.message:
+            raise

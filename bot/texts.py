@@ -1,0 +1,128 @@
+"""What the bot says besides status messages, in the user's language. Plain text."""
+
+from __future__ import annotations
+
+from bot.intake import RefusalCode
+from tasks.texts import Texts
+
+
+class BotTexts(Texts):
+    """The words of one language, with those only the bot needs."""
+
+    def start(self, name: str) -> str:
+        """The greeting."""
+        return self._(
+            "Hello, {name}! 👋\n"
+            "I restore photographs: send me an old, small or blurred picture and you get it back"
+            " four times as large and cleaner.\n\n"
+            "📷 Send a photo, or better a file: Telegram makes photos smaller, files stay as they are."
+        ).format(name=name)
+
+    def help(self) -> str:
+        """The manual."""
+        return self._(
+            "What I take: photos, PNG, JPEG and WebP files up to 20 MB, and static stickers.\n"
+            "What you get: the picture as a file, four times as wide and as high. Transparency is kept.\n\n"
+            "/upscale_image – restore a picture\n"
+            "/restart – stop everything of yours and start over\n"
+            "/help – this text\n\n"
+            "The button under a status message stops just that picture."
+        )
+
+    def ask_for_picture(self) -> str:
+        """The answer to /upscale_image."""
+        return self._("Send me the picture: as a photo, as a PNG, JPEG or WebP file, or as a sticker.")
+
+    def stopped_overlong(self, count: int) -> str:
+        """Said before asking for a picture when jobs were stopped for running too long."""
+        return self._n(
+            "I stopped {count} picture that had been running for more than ten minutes.",
+            "I stopped {count} pictures that had been running for more than ten minutes.",
+            count,
+        ).format(count=count)
+
+    def restarted(self, stopped: int, on_their_way: int) -> str:
+        """The answer to /restart."""
+        if stopped == 0:
+            lines = [self._("Nothing of yours was queued or running.")]
+        else:
+            lines = [
+                self._n("🛑 Stopped {count} picture.", "🛑 Stopped {count} pictures.", stopped).format(count=stopped)
+            ]
+        if on_their_way:
+            lines.append(
+                self._n(
+                    "{count} result was already on its way and will still arrive.",
+                    "{count} results were already on their way and will still arrive.",
+                    on_their_way,
+                ).format(count=on_their_way)
+            )
+        lines.append(self._("Ready for the next one: just send it."))
+        return "\n".join(lines)
+
+    def too_late_to_cancel(self) -> str:
+        """The answer to a Cancel button when the result is on its way."""
+        return self._("Too late to stop: the result is already on its way.")
+
+    def already_over(self) -> str:
+        """The answer to a Cancel button of a job that has ended."""
+        return self._("This picture is not being worked on any more.")
+
+    def user_limit(self, limit: int) -> str:
+        """Too many pictures of one user."""
+        return self._n(
+            "You already have {limit} picture with me. Please wait until it is done, or /restart.",
+            "You already have {limit} pictures with me. Please wait until some are done, or /restart.",
+            limit,
+        ).format(limit=limit)
+
+    def queue_full(self) -> str:
+        """Too many pictures over all."""
+        return self._("There are too many pictures waiting right now. Please send this one again in a few minutes.")
+
+    def try_again(self) -> str:
+        """The job store does not answer."""
+        return self._("I cannot take pictures at this moment. Please send it again in a minute.")
+
+    def button_restore(self) -> str:
+        """A key of the keyboard."""
+        return self._("📷 Restore a picture")
+
+    def button_help(self) -> str:
+        """A key of the keyboard."""
+        return self._("❓ Help")
+
+    def button_restart(self) -> str:
+        """A key of the keyboard."""
+        return self._("🔄 Start over")
+
+    def commands(self) -> dict[str, str]:
+        """Telegram's command menu."""
+        return {
+            "start": self._("Say hello"),
+            "upscale_image": self._("Restore a picture"),
+            "restart": self._("Stop everything and start over"),
+            "help": self._("What I can do"),
+        }
+
+    def refusal(self, code: RefusalCode) -> str:
+        """Why a message can never become a restored picture, and what to do instead."""
+        return {
+            "file_too_large": self._(
+                "This file is larger than 20 MB, which is all that bots may download. Please send a smaller version."
+            ),
+            "animated_sticker": self._(
+                "Animated stickers have no single picture to restore. Please send a static one."
+            ),
+            "video_sticker": self._("Video stickers have no single picture to restore. Please send a static one."),
+            "animation": self._("I cannot restore GIFs and other moving pictures. Please send a still picture."),
+            "video": self._("I cannot restore videos. Please send a single picture, for example a screenshot of one."),
+            "pdf": self._("I cannot restore PDF files. Please send the page as a PNG, JPEG or WebP picture."),
+            "heic": self._("I cannot read HEIC files yet. Please send it as a photo, or as a JPEG file."),
+            "document": self._("I cannot restore this kind of file. Please send a PNG, JPEG or WebP picture."),
+            "text": self._(
+                "I only understand pictures. Please send a photo, a picture file or a sticker, or see /help."
+            ),
+            "unknown_command": self._("I do not know this command. See /help for the ones I know."),
+            "other": self._("I cannot do anything with this. Please send a photo, a picture file or a sticker."),
+        }[code]

@@ -1,0 +1,166 @@
+"""The worker's composition root: ``celery -A tasks.app worker``.
+
+The parent process only looks after its children; torch is imported, models are loaded and every connection is opened in
+the child, after the fork and before it takes its first job.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, signals
+from filelock import FileLock
+
+from tasks.broker import TASK_NAME, Doorbell, celery_config
+from tasks.door import TelegramDoor
+from tasks.janitor import Janitor
+from tasks.logs import configure_logging
+from tasks.messages import WorkerCard
+from tasks.restore import Workshop
+from tasks.settings import SettingsError, WorkerSettings, load_settings
+from tasks.store import JobStore, connect
+from tasks.telegram import TelegramClient
+
+logger = logging.getLogger(__name__)
+
+HARD_LIMIT_GRACE_S = 120.0  # a job stops itself at its time limit; one that cannot is killed this much later
+
+
+class Process:
+    """What one worker child has, from its start to its end."""
+
+    workshop: Workshop | None = None
+    janitor: Janitor | None = None
+
+
+def _settings() -> WorkerSettings:
+    try:
+        return load_settings(WorkerSettings)
+    except SettingsError as error:
+        sys.exit(f"restora worker: {error}")
+
+
+def _configuration() -> dict[str, Any]:
+    settings = _settings()
+    return celery_config(
+        settings.redis_url.get_secret_value(),
+        queues=settings.worker_queues,
+        hard_limit_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
+    )
+
+
+app = Celery("restora")
+app.add_defaults(_configuration)  # called when the worker starts: importing this module reads and opens nothing
+
+
+@app.task(name=TASK_NAME)
+def restore_photo(job_id: str) -> None:
+    """Do the next job of this worker's queues, which need not be the one the hint names."""
+    logger.debug("heard of %s", job_id or "waiting jobs")
+    if Process.workshop is None:
+        raise RuntimeError("this worker process has no models; its start was cut short")
+    Process.workshop.run_next()
+
+
+@signals.setup_logging.connect
+def _set_up_logging(**_: object) -> None:
+    configure_logging(_settings().log_level)
+
+
+@signals.celeryd_init.connect
+def _check_before_start(**_: object) -> None:
+    """Refuse to start without weights, in one line that says how to get them."""
+    from models.weights import WeightsStore
+
+    from models.errors import RestorationError
+
+    settings = _settings()
+    try:
+        WeightsStore(settings.weights_dir).path(settings.worker_model)
+    except RestorationError as error:
+        sys.exit(f"restora worker: {error}")
+
+
+@signals.worker_process_init.connect
+def _open_workshop(**_: object) -> None:
+    try:
+        _build(_settings(), queues=tuple(sorted(app.amqp.queues.consume_from)))
+    except Exception as error:  # Celery would log it and go on with a child that cannot work
+        logger.critical("restora worker: cannot start: %s", error, exc_info=_is_a_bug(error))
+        os.kill(os.getppid(), signal.SIGTERM)
+        raise SystemExit(1) from error
+
+
+def _is_a_bug(error: Exception) -> bool:
+    from models.errors import RestorationError
+
+    return not isinstance(error, RestorationError)
+
+
+def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
+    from models import RestoreOptions, Restorer
+
+    restorer = Restorer.open(
+        settings.worker_model,
+        weights_dir=settings.weights_dir,
+        device=settings.worker_device,
+        dtype=settings.worker_dtype,
+        threads=settings.worker_threads,
+    )
+    store = JobStore(connect(settings.redis_url.get_secret_value()))
+    token = settings.bot_token.get_secret_value()
+    door = TelegramDoor(
+        TelegramClient(token, api_url=settings.telegram_api_url), max_file_bytes=settings.max_file_bytes
+    )
+    bell = Doorbell(app)
+    card = WorkerCard(
+        name=f"{socket.gethostname()}:{os.getpid()}",
+        queues=queues,
+        model=restorer.model,
+        device=restorer.device,
+        dtype=restorer.dtype,
+        seconds_per_pixel=restorer.seconds_per_pixel,
+    )
+    Process.workshop = Workshop(
+        store=store,
+        door=door,
+        restorer=restorer,
+        options=RestoreOptions(
+            max_input_pixels=settings.max_input_pixels,
+            max_output_bytes=settings.max_output_bytes,
+            max_seconds=settings.job_timeout_s,
+        ),
+        device_lock=FileLock(_lock_path(restorer.device), thread_local=False),
+        ring=bell.ring,
+        worker=card.name,
+        queues=queues,
+        lease_s=settings.lease_s,
+        job_timeout_s=settings.job_timeout_s,
+    )
+    Process.janitor = Janitor(
+        store,
+        door,
+        card=card,
+        ring=bell.ring,
+        lease_s=settings.lease_s,
+        longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
+    )
+    Process.janitor.start()
+    logger.info("ready: %s on %s %s, queues %s", card.model, card.device, card.dtype, ", ".join(queues))
+
+
+def _lock_path(device: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"restora-{os.getuid()}-{device.replace(':', '')}.lock"
+
+
+@signals.worker_process_shutdown.connect
+def _close_workshop(**_: object) -> None:
+    if Process.janitor is not None:
+        Process.janitor.stop()

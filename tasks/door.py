@@ -1,0 +1,183 @@
+"""The Telegram door: where a worker fetches pictures, shows how far it is, and delivers.
+
+The result is put into the status message by editing it, which can be repeated without harm; only where that message is
+gone is it sent anew. A send whose answer got lost is repeated as well, since a picture that comes twice is better than
+one that never comes: that is the one window in which a result can be doubled, and the job is flagged ``resent``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from tasks.buttons import cancel_markup
+from tasks.messages import Job
+from tasks.telegram import (
+    ChatPauses,
+    TelegramBusyError,
+    TelegramClient,
+    TelegramRefusalError,
+    TelegramUnreachableError,
+)
+from tasks.texts import Texts
+
+logger = logging.getLogger(__name__)
+
+TRIES = 6  # with pauses of 1, 2, 4, 8, 16 s: half a minute of an unreachable Telegram
+LONGEST_PAUSE_S = 300.0  # a longer retry_after ends the attempt
+STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
+NOTHING_NEW = ("message is not modified",)
+NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A result on its way to a chat."""
+
+    name: str
+    content: bytes
+    mime: str
+    caption: str
+
+
+class Door(Protocol):
+    """Where a picture comes from and its result goes."""
+
+    def fetch(self, job: Job) -> bytes: ...
+    def show(self, job: Job, text: str, *, cancellable: bool) -> None: ...
+    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None: ...
+    def tell(self, job: Job, text: str) -> None: ...
+
+
+class TelegramDoor:
+    """The door to Telegram chats."""
+
+    def __init__(self, telegram: TelegramClient, *, max_file_bytes: int) -> None:
+        self._telegram = telegram
+        self._max_file_bytes = max_file_bytes
+        self._pauses = ChatPauses()
+
+    def fetch(self, job: Job) -> bytes:
+        """Download the picture into memory.
+
+        Raises:
+            FileTooLargeError, TelegramRefusalError: this file cannot be had.
+            TelegramUnreachableError, TelegramBusyError: Telegram did not answer for a good while.
+        """
+        return self._patiently(job, lambda: self._telegram.download(job.file_id, max_bytes=self._max_file_bytes))
+
+    def show(self, job: Job, text: str, *, cancellable: bool) -> None:
+        """Put a text into the status message, once and without patience; nothing happens where that is not possible.
+
+        Raises:
+            TelegramError: it was not shown, and it does not matter much.
+        """
+        if not job.status_message_id or self._pauses.remaining_s(job.chat_id) > 0:
+            return
+        try:
+            self._edit_text(job, text, cancellable=cancellable)
+        except TelegramBusyError as busy:
+            self._pauses.pause(job.chat_id, busy.retry_after_s)
+            raise
+        except TelegramRefusalError as refusal:
+            if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
+                raise
+
+    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None:
+        """Bring the result to its chat, and say so audibly.
+
+        Raises:
+            ChatClosedError: the user does not want to hear from us.
+            TelegramRefusalError: Telegram does not take it, for example because of its size.
+            TelegramUnreachableError, TelegramBusyError: not delivered, or not known whether.
+        """
+        if not self._edit_into(job, document):
+            self._send_document(job, document, on_resend=on_resend)
+            return  # a new message makes a sound by itself
+        try:
+            self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
+        except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:
+            logger.info("the result is there, but its announcement was not taken: %s", error)
+
+    def tell(self, job: Job, text: str) -> None:
+        """Say the last word about a job: in its status message, else in a reply to the picture.
+
+        Raises:
+            TelegramRefusalError, TelegramUnreachableError, TelegramBusyError: the owner does not know yet.
+        """
+        if job.status_message_id:
+            try:
+                self._patiently(job, lambda: self._edit_text(job, text, cancellable=False))
+            except TelegramRefusalError as refusal:
+                if refusal.says(*NOTHING_NEW):
+                    return
+                if not refusal.says(*STATUS_GONE, *NO_TEXT_ANY_MORE):
+                    raise
+            else:
+                return
+        self._patiently(job, lambda: self._telegram.call("sendMessage", {**_reply_to(job), "text": text}))
+
+    def _edit_text(self, job: Job, text: str, *, cancellable: bool) -> None:
+        markup = cancel_markup(job) if cancellable else None
+        self._telegram.call("editMessageText", {**_status(job), "text": text, "reply_markup": markup})
+
+    def _edit_into(self, job: Job, document: Document) -> bool:
+        if not job.status_message_id:
+            return False
+        media = {"type": "document", "media": "attach://upload", "caption": document.caption}
+        upload = (document.name, document.content, document.mime)
+        try:
+            self._patiently(
+                job, lambda: self._telegram.call("editMessageMedia", {**_status(job), "media": media}, upload=upload)
+            )
+        except TelegramRefusalError as refusal:
+            if refusal.says(*NOTHING_NEW):
+                return True
+            if refusal.says(*STATUS_GONE):
+                return False
+            raise
+        return True
+
+    def _send_document(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None:
+        params = {**_reply_to(job), "document": "attach://upload", "caption": document.caption}
+        upload = (document.name, document.content, document.mime)
+        self._patiently(job, lambda: self._telegram.call("sendDocument", params, upload=upload), on_unknown=on_resend)
+
+    def _patiently(self, job: Job, call: Callable[[], T], *, on_unknown: Callable[[], object] = lambda: None) -> T:
+        """Repeat a call while Telegram asks for patience or cannot be reached."""
+        for failures in range(TRIES):
+            time.sleep(self._pauses.remaining_s(job.chat_id))
+            try:
+                return call()
+            except TelegramBusyError as busy:
+                if busy.retry_after_s > LONGEST_PAUSE_S or failures == TRIES - 1:
+                    raise
+                self._pauses.pause(job.chat_id, busy.retry_after_s)
+            except TelegramUnreachableError as error:
+                if failures == TRIES - 1:
+                    raise
+                logger.warning("trying again in %d s: %s", 2**failures, error)
+                on_unknown()
+                time.sleep(2**failures)
+        raise AssertionError("the last try returns or raises")
+
+
+def result_name(job: Job, *, scale: float, extension: str) -> str:
+    """Name of the result: the user's own file name where there is one, made harmless."""
+    stem = re.sub(r"[\x00-\x1f\x7f\"\\/:*?<>|]+", "_", job.file_name).rpartition(".")[0] or job.kind
+    return f"{stem[:100]}_x{scale:g}.{extension}"
+
+
+def _status(job: Job) -> dict[str, object]:
+    return {"chat_id": job.chat_id, "message_id": job.status_message_id}
+
+
+def _reply_to(job: Job) -> dict[str, object]:
+    reply = {"message_id": job.message_id, "allow_sending_without_reply": True}
+    return {"chat_id": job.chat_id, "reply_parameters": reply}

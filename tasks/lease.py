@@ -1,0 +1,81 @@
+"""Holding a job: the lease is renewed, and the news read, from a thread of its own while the network works."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextvars import copy_context
+from enum import StrEnum
+from types import TracebackType
+from typing import Self
+
+from redis import RedisError
+
+from tasks.messages import Job, JobState
+from tasks.store import JobStore
+
+logger = logging.getLogger(__name__)
+
+RENEWALS_PER_S = 2.0  # also how often a cancellation is looked for
+
+
+class StopReason(StrEnum):
+    """Why a worker has to drop the job it holds."""
+
+    CANCELLED = "cancelled"
+    LOST = "lost"  # the lease ran out and the job is somebody else's
+    TIMEOUT = "timeout"
+
+
+class Lease:
+    """Keeps a claimed job until the block ends; ``should_stop`` turns true when the job must be dropped.
+
+    While Redis does not answer the work goes on: nobody else can claim the job then either, and the janitors wait one
+    lease after Redis is back.
+    """
+
+    def __init__(self, store: JobStore, job: Job, *, lease_s: float, timeout_s: float) -> None:
+        self.job = job
+        self.progress = 0.0
+        self.status_message_id = job.status_message_id
+        self.reason: StopReason | None = None
+        self._store = store
+        self._lease_s = lease_s
+        self._deadline = time.monotonic() + timeout_s
+        self._dropped = threading.Event()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=copy_context().run, args=(self._keep,), name="lease", daemon=True)
+
+    def should_stop(self) -> bool:
+        """Whether to drop the job; cheap enough to ask between two layers of a network."""
+        return self._dropped.is_set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._ended.wait(1 / RENEWALS_PER_S):
+            if time.monotonic() > self._deadline:
+                self._drop(StopReason.TIMEOUT)
+            try:
+                state, status_message_id = self._store.renew(self.job, lease_s=self._lease_s, progress=self.progress)
+            except RedisError as error:
+                logger.warning("the lease could not be renewed, working on: %s", error)
+                continue
+            if state is not None:
+                self._drop(StopReason.CANCELLED if state is JobState.CANCELLED else StopReason.LOST)
+                return
+            self.status_message_id = status_message_id
+
+    def _drop(self, reason: StopReason) -> None:
+        if self.reason is None:
+            self.reason = reason
+            self._dropped.set()

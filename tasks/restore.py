@@ -1,0 +1,232 @@
+"""One job from claim to end: fetch, restore, deliver. Knows neither Celery nor how its parts are made."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from filelock import BaseFileLock, Timeout
+from redis import RedisError
+
+from models.errors import DeviceError, ImageError, RestorationStopped
+from tasks.apology import apologise
+from tasks.door import Document, Door, result_name
+from tasks.lease import Lease, StopReason
+from tasks.logs import job_context
+from tasks.messages import Job, JobState
+from tasks.progress import ProgressReporter
+from tasks.store import MAX_ATTEMPTS, JobStore
+from tasks.telegram import ChatClosedError, FileTooLargeError, TelegramError, TelegramRefusalError
+from tasks.texts import Texts
+
+if TYPE_CHECKING:  # the worker's parent process imports this module and must stay free of torch
+    from models import Restored, RestoreOptions
+
+logger = logging.getLogger(__name__)
+
+STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
+
+T = TypeVar("T")
+
+
+class PictureRestorer(Protocol):
+    """What ``models.Restorer`` does for a worker."""
+
+    def restore(
+        self,
+        data: bytes,
+        options: RestoreOptions,
+        *,
+        on_progress: Callable[[float], None],
+        should_stop: Callable[[], bool],
+    ) -> Restored: ...
+
+
+class JobFailedError(Exception):
+    """The job cannot be done, and trying again would not help; ``code`` says why, see ``tasks.texts``."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Everything a worker process needs to do jobs; made once, after the fork."""
+
+    store: JobStore
+    door: Door
+    restorer: PictureRestorer
+    options: RestoreOptions
+    device_lock: BaseFileLock  # children that share a device restore one after the other
+    ring: Callable[[str], object]  # says that a queue has work
+    worker: str
+    queues: tuple[str, ...]
+    lease_s: float
+    job_timeout_s: float
+
+    def run_next(self) -> bool:
+        """Claim the next job of the queues and bring it to an end; False when there is none.
+
+        Raises:
+            redis.RedisError: the claim did not reach Redis; nothing was claimed as far as anybody knows.
+        """
+        job = self.store.claim(self.queues, worker=self.worker, lease_s=self.lease_s)
+        if job is None:
+            return False
+        with job_context(job.id):
+            logger.info("claimed, attempt %d, %s", job.attempt, job.kind)
+            try:
+                self._run(job)
+            except SystemExit:  # the worker was told to leave: another one takes over at once
+                self.store.release(job, blameless=True)
+                logger.info("handed back, this worker is leaving")
+                raise
+        return True
+
+    def _run(self, job: Job) -> None:
+        try:
+            with Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s) as lease:
+                self._fetch_restore_deliver(job, lease)
+        except JobFailedError as failure:
+            logger.warning("failed, %s", failure)
+            self._fail(job, failure.code)
+        except ChatClosedError:
+            logger.info("the chat is closed to us")
+            self._fail(job, "chat_closed")
+        except TelegramError as error:
+            logger.warning("Telegram does not answer: %s", error)
+            self._try_again_or_fail(job, "telegram")
+        except DeviceError as error:
+            logger.warning("the device failed: %s", error)
+            self._try_again_or_fail(job, error.code)
+        except RedisError as error:
+            logger.warning("left to the janitor, Redis does not answer: %s", error)
+        except Exception:  # the outermost boundary of a job: it is reported, and the worker lives on
+            logger.exception("failed unexpectedly")
+            self._try_again_or_fail(job, "internal")
+
+    def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
+        data = self._fetch(job)
+        try:
+            restored = self._restore(job, lease, data)
+        except RestorationStopped:
+            self._drop(job, lease)
+            return
+        delivering = self._persist(lambda: self.store.begin_delivery(job, lease_s=self.lease_s))
+        if delivering is None:  # cancelled or lost in the very last moment
+            self._drop(job, lease)
+            return
+        self._deliver(delivering, restored)
+        self._persist(lambda: self.store.finish(delivering, JobState.DONE))
+        logger.info("done: %s", {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()})
+
+    def _fetch(self, job: Job) -> bytes:
+        try:
+            return self.door.fetch(job)
+        except FileTooLargeError as error:
+            raise JobFailedError("file_too_large", str(error)) from error
+        except ChatClosedError:
+            raise
+        except TelegramRefusalError as error:
+            raise JobFailedError("file_gone", str(error)) from error
+
+    def _restore(self, job: Job, lease: Lease, data: bytes) -> Restored:
+        texts = Texts(job.locale)
+
+        def show(fraction: float) -> None:
+            if not lease.should_stop():
+                current = replace(job, status_message_id=lease.status_message_id)
+                self.door.show(current, texts.running(fraction), cancellable=True)
+
+        def on_progress(fraction: float) -> None:
+            lease.progress = fraction
+            reporter.report(fraction)
+
+        try:
+            with ProgressReporter(show, is_group=job.chat_id < 0) as reporter, self._turn_on_device(lease):
+                return self.restorer.restore(data, self.options, on_progress=on_progress, should_stop=lease.should_stop)
+        except ImageError as error:
+            raise JobFailedError(error.code, str(error)) from error
+
+    @contextmanager
+    def _turn_on_device(self, lease: Lease) -> Iterator[None]:
+        while True:
+            try:
+                self.device_lock.acquire(timeout=0.2)
+            except Timeout:
+                if lease.should_stop():
+                    raise RestorationStopped("stopped while waiting for the device") from None
+            else:
+                break
+        try:
+            yield
+        finally:
+            self.device_lock.release()
+
+    def _deliver(self, job: Job, restored: Restored) -> None:
+        width_in, width_out = restored.size_in_wh[0], restored.size_out_wh[0]
+        document = Document(
+            name=result_name(job, scale=round(width_out / width_in, 1), extension=restored.extension),
+            content=restored.data,
+            mime=restored.mime,
+            caption=Texts(job.locale).done(
+                size_in_wh=restored.size_in_wh,
+                size_out_wh=restored.size_out_wh,
+                model=restored.model,
+                seconds=restored.seconds["total"],
+                notices=restored.notices,
+            ),
+        )
+        try:
+            self.door.deliver(job, document, on_resend=lambda: self.store.mark_resent(job))
+        except ChatClosedError:
+            raise
+        except TelegramRefusalError as error:
+            raise JobFailedError("result_too_large" if error.status == 413 else "telegram", str(error)) from error
+
+    def _drop(self, job: Job, lease: Lease) -> None:
+        """Leave a job that must not be delivered; the owner of a cancelled one sees that it has really stopped."""
+        if lease.reason is StopReason.TIMEOUT:
+            raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
+        stored = self.store.get(job.id)
+        if stored is None or stored.state is not JobState.CANCELLED:
+            logger.warning("dropped, the lease was lost")
+            return
+        logger.info("cancelled")
+        try:
+            self.door.show(stored, Texts(job.locale).cancelled(), cancellable=False)
+        except TelegramError as error:
+            logger.info("the cancellation could not be shown: %s", error)
+
+    def _try_again_or_fail(self, job: Job, code: str) -> None:
+        if job.tries >= MAX_ATTEMPTS:
+            self._fail(job, code)
+        elif self.store.release(job, blameless=False):
+            self.ring(job.queue)
+
+    def _fail(self, job: Job, code: str) -> None:
+        if not self._persist(lambda: self.store.finish(job, JobState.FAILED, error=code)):
+            return
+        failed = self.store.get(job.id)
+        if failed is not None:
+            apologise(self.store, self.door, failed)
+
+    def _persist(self, change: Callable[[], T]) -> T:
+        """Make a change of state outlast a restart of Redis: minutes of work hang on it."""
+        deadline = time.monotonic() + STORE_PATIENCE_S
+        while True:
+            try:
+                return change()
+            except RedisError as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("Redis does not answer, waiting for it: %s", error)
+                time.sleep(1.0)

@@ -1,0 +1,179 @@
+"""The Bot API as a worker needs it: a small blocking client with keep-alive.
+
+Blocking on purpose: a Celery child has no event loop, and a loop made before the fork hangs after it. One instance per
+process, made after the fork; sessions are kept per thread because ``requests`` promises nothing about sharing them.
+Limits and error wording: https://core.telegram.org/bots/api and https://core.telegram.org/bots/faq.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 30.0
+UPLOAD_TIMEOUT_S = 180.0  # of silence, for 50 MB on a thin line
+
+
+class TelegramError(Exception):
+    """Everything the Bot API or the way to it can do to a call."""
+
+
+class TelegramRefusalError(TelegramError):
+    """Telegram understood and refused; the same call will be refused again."""
+
+    def __init__(self, method: str, status: int, description: str) -> None:
+        super().__init__(method, status, description)
+        self.method, self.status, self.description = method, status, description
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.status} {self.description}"
+
+    def says(self, *phrases: str) -> bool:
+        """Whether the description contains one of these, in whatever case."""
+        return any(phrase.lower() in self.description.lower() for phrase in phrases)
+
+
+class ChatClosedError(TelegramRefusalError):
+    """The user blocked the bot or left: nothing will reach this chat."""
+
+
+class TelegramBusyError(TelegramError):
+    """Too many requests: nothing was done, and nothing may be sent to this chat for ``retry_after_s``."""
+
+    def __init__(self, method: str, retry_after_s: float) -> None:
+        super().__init__(method, retry_after_s)
+        self.method, self.retry_after_s = method, retry_after_s
+
+
+class TelegramUnreachableError(TelegramError):
+    """No answer, or one that is none: whether the call was carried out is unknown."""
+
+    def __init__(self, method: str, reason: str) -> None:
+        super().__init__(method, reason)
+        self.method, self.reason = method, reason
+
+
+class FileTooLargeError(TelegramError):
+    """The file is larger than bots may download."""
+
+
+class TelegramClient:
+    """Calls to one bot's API. Errors never contain the token or an address that has it."""
+
+    def __init__(self, token: str, *, api_url: str = "https://api.telegram.org") -> None:
+        self._token = token
+        self._api_url = api_url
+        self._threads = threading.local()
+
+    @property
+    def _session(self) -> requests.Session:
+        if not hasattr(self._threads, "session"):
+            self._threads.session = requests.Session()
+        session: requests.Session = self._threads.session
+        return session
+
+    def call(self, method: str, params: Mapping[str, object], *, upload: tuple[str, bytes, str] | None = None) -> Any:
+        """Call one method and return its ``result``.
+
+        Args:
+            method: name of the Bot API method.
+            params: its parameters; lists and mappings are sent as JSON, None is left out.
+            upload: ``(file name, content, media type)``, referred to in ``params`` as ``attach://upload``.
+
+        Raises:
+            TelegramBusyError, ChatClosedError, TelegramRefusalError, TelegramUnreachableError: see there.
+        """
+        fields = {name: _field(value) for name, value in params.items() if value is not None}
+        try:
+            response = self._session.post(
+                f"{self._api_url}/bot{self._token}/{method}",
+                data=fields,
+                files={"upload": upload} if upload else None,
+                timeout=(CONNECT_TIMEOUT_S, UPLOAD_TIMEOUT_S if upload else READ_TIMEOUT_S),
+            )
+            answer = response.json()
+        except requests.RequestException as error:  # includes an HTML page from a proxy in between
+            raise TelegramUnreachableError(method, type(error).__name__) from None  # its text holds the token
+        return _result(method, response.status_code, answer)
+
+    def download(self, file_id: str, *, max_bytes: int) -> bytes:
+        """Fetch a file a user sent.
+
+        Raises:
+            FileTooLargeError: it has more than ``max_bytes``.
+            TelegramRefusalError: Telegram does not know the file (any more).
+            TelegramBusyError, TelegramUnreachableError: as for :meth:`call`.
+        """
+        try:
+            file = self.call("getFile", {"file_id": file_id})
+        except TelegramRefusalError as error:
+            if error.says("file is too big"):
+                raise FileTooLargeError("Telegram hands out at most 20 MB to bots") from error
+            raise
+        url = f"{self._api_url}/file/bot{self._token}/{file['file_path']}"
+        try:
+            with self._session.get(url, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as response:
+                response.raise_for_status()
+                return _body(response, max_bytes)
+        except requests.RequestException as error:
+            raise TelegramUnreachableError("download", type(error).__name__) from None
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        self._session.close()
+
+
+def _body(response: requests.Response, max_bytes: int) -> bytes:
+    content = bytearray()
+    for chunk in response.iter_content(1 << 16):
+        content += chunk
+        if len(content) > max_bytes:
+            raise FileTooLargeError(f"the file has more than {max_bytes:,} bytes")
+    return bytes(content)
+
+
+def _field(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _result(method: str, status: int, answer: Any) -> Any:
+    if not isinstance(answer, dict) or "ok" not in answer:
+        raise TelegramUnreachableError(method, f"status {status} without an answer of the Bot API")
+    if answer["ok"]:
+        return answer["result"]
+    retry_after_s = answer.get("parameters", {}).get("retry_after")
+    if retry_after_s is not None:
+        raise TelegramBusyError(method, float(retry_after_s))
+    description = str(answer.get("description", ""))
+    if status >= 500:
+        raise TelegramUnreachableError(method, f"{status} {description}")
+    refusal = ChatClosedError if status == 403 else TelegramRefusalError
+    raise refusal(method, status, description)
+
+
+class ChatPauses:
+    """Until when a chat wants silence: a 429 binds every later call to that chat, whoever makes it."""
+
+    def __init__(self) -> None:
+        self._until: dict[int, float] = {}
+        self._lock = threading.Lock()
+
+    def pause(self, chat_id: int, seconds: float) -> None:
+        """Remember a ``retry_after``."""
+        now = time.monotonic()
+        with self._lock:
+            self._until = {chat: until for chat, until in self._until.items() if until > now}
+            self._until[chat_id] = max(self._until.get(chat_id, 0.0), now + seconds)
+
+    def remaining_s(self, chat_id: int) -> float:
+        """Seconds until the chat may be written to again."""
+        with self._lock:
+            return max(0.0, self._until.get(chat_id, 0.0) - time.monotonic())

@@ -1,0 +1,115 @@
+"""What a status message says, in the user's language. Plain text: names and numbers need no escaping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tasks.catalog import translations
+from tasks.messages import QueuePlace
+
+BAR_LENGTH = 12
+
+
+class Texts:
+    """The words of one language."""
+
+    def __init__(self, locale: str) -> None:
+        self.locale = locale
+        catalog = translations(locale)
+        self._: Callable[[str], str] = catalog.gettext
+        self._n: Callable[[str, str, int], str] = catalog.ngettext
+
+    def queued(self, place: QueuePlace) -> str:
+        """The status message of a picture that waits."""
+        if place.place == 1:
+            where = self._("⏳ Got it! Your picture is next in the queue.")
+        else:
+            where = self._("⏳ Got it! Your picture is number {place} in the queue.").format(place=place.place)
+        if place.wait_s is None:
+            return where + "\n" + self._("No worker is free to say how long it will take.")
+        return where + "\n" + self._("Expected wait: {duration}.").format(duration=self.duration(place.wait_s))
+
+    def started(self) -> str:
+        """The status message of a picture that was taken from the queue."""
+        return self._("✨ Restoring your picture…")
+
+    def running(self, fraction: float) -> str:
+        """The status message while the network works; ``fraction`` in [0, 1]."""
+        filled = round(fraction * BAR_LENGTH)
+        bar = "▓" * filled + "░" * (BAR_LENGTH - filled)
+        return f"{self.started()}\n{bar} {round(fraction * 100)}%"
+
+    def done(
+        self,
+        *,
+        size_in_wh: tuple[int, int],
+        size_out_wh: tuple[int, int],
+        model: str,
+        seconds: float,
+        notices: Iterable[str],
+    ) -> str:
+        """The caption of the result."""
+        first = self._("✅ {before} → {after} pixels").format(
+            before="×".join(map(str, size_in_wh)), after="×".join(map(str, size_out_wh))
+        )
+        second = self._("{model}, {duration}").format(model=model, duration=self.duration(seconds))
+        return "\n".join([first, second, *filter(None, map(self.notice, notices))])
+
+    def ready(self) -> str:
+        """The short message that makes a sound, which an edited message does not."""
+        return self._("Your picture is ready ⬆️")
+
+    def cancelled(self) -> str:
+        """The status message of a picture that was stopped."""
+        return self._("🛑 Stopped. Nothing was sent.")
+
+    def cancel_button(self) -> str:
+        """The button under the status message."""
+        return self._("✖️ Cancel")
+
+    def failed(self, code: str) -> str:
+        """The apology for a picture that could not be restored, and what to do about it."""
+        return "😔 " + (self._failures().get(code) or self._failures()["internal"])
+
+    def _failures(self) -> dict[str, str]:
+        return {
+            "unsupported_format": self._(
+                "This file is not a picture I can read. Please send a JPEG, PNG or WebP picture."
+            ),
+            "damaged_image": self._(
+                "This picture is damaged or incomplete. Please send it once more from the original."
+            ),
+            "image_too_large": self._(
+                "This picture is too large for this machine to restore in time. Please send a smaller version of it."
+            ),
+            "result_too_large": self._(
+                "The result would be larger than Telegram lets bots send. Please send a smaller picture."
+            ),
+            "file_too_large": self._(
+                "This file is larger than 20 MB, which is all that bots may download. Please send a smaller version."
+            ),
+            "file_gone": self._("Telegram does not have this file any more. Please send the picture again."),
+            "timeout": self._("This picture took too long and was stopped. Please send a smaller version of it."),
+            "worker_lost": self._(
+                "Restoring this picture failed several times, so I gave up on it. Please try another file of it."
+            ),
+            "out_of_memory": self._(
+                "This picture needs more memory than there is. Please send a smaller version of it."
+            ),
+            "telegram": self._("Telegram did not take the result. Please send the picture again in a few minutes."),
+            "internal": self._("Something went wrong on our side. Please send the picture again later."),
+        }
+
+    def notice(self, code: str) -> str:
+        """One line about something the user should know of a result; empty for what needs no words."""
+        return {
+            "first_frame_only": self._("ℹ️ Only the first frame of the animation was restored."),
+            "lossy_to_fit": self._("ℹ️ Saved with compression so that Telegram takes it."),
+            "shrunk_to_fit": self._("ℹ️ Made a little smaller so that Telegram takes it."),
+        }.get(code, "")
+
+    def duration(self, seconds: float) -> str:
+        """A time span as people say it."""
+        if seconds < 90:
+            return self._("about {count} s").format(count=max(1, round(seconds)))
+        return self._("about {count} min").format(count=round(seconds / 60))
