@@ -1,0 +1,145 @@
+"""Which network a state dict belongs to, told by its keys and shapes alone.
+
+Free of torch: anything with a ``shape`` counts as a tensor here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, Protocol, get_args
+
+from models.errors import WeightsRefused
+
+ArchitectureName = Literal["RRDBNet", "SRVGGNetCompact"]
+MAX_SIZE = 4096  # of any number in a description; beyond it is nonsense, not a network
+
+
+class Shaped(Protocol):
+    """The one thing asked of a tensor."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A network's class and its arguments: what turns a state dict into a network."""
+
+    name: ArchitectureName
+    arguments: Mapping[str, int | str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
+
+    @property
+    def scale(self) -> int:
+        """How many times larger a picture comes out."""
+        return int(self.arguments["scale" if self.name == "RRDBNet" else "upscale"])
+
+    def to_json(self) -> str:
+        """One line that ``from_json`` reads back."""
+        return json.dumps({"name": self.name, "arguments": dict(self.arguments)}, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Architecture:
+        """Read what ``to_json`` wrote.
+
+        Raises:
+            WeightsRefused: the text is something else.
+        """
+        try:
+            document = json.loads(text)
+            name, arguments = document["name"], document["arguments"]
+            known = name in get_args(ArchitectureName) and isinstance(arguments, dict)
+            sane = known and all(isinstance(value, str) or 0 < value <= MAX_SIZE for value in arguments.values())
+        except (KeyError, TypeError, ValueError) as exc:
+            raise WeightsRefused(f"this is no description of a network: {text[:80]!r}") from exc
+        if not sane:
+            raise WeightsRefused(f"no such network is known here: {text[:80]!r}")
+        return cls(name=name, arguments=arguments)
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(sorted(self.arguments.items()))))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (self.name, dict(self.arguments))  # a mapping proxy cannot be pickled
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.arguments.items())})"
+
+
+def _rebuild(name: ArchitectureName, arguments: Mapping[str, int | str]) -> Architecture:
+    return Architecture(name=name, arguments=arguments)
+
+
+def detect_architecture(state: Mapping[str, Shaped]) -> Architecture:
+    """Tell the network from the keys and shapes of its state dict.
+
+    Args:
+        state: official key layout, wrapper and ``module.`` already gone.
+
+    Returns:
+        Block and channel counts as found. What no key tells is taken as the official
+        networks have it: as many channels in as out.
+
+    Raises:
+        WeightsRefused: the keys are of no network known here.
+    """
+    try:
+        if "conv_first.weight" in state and "conv_last.weight" in state:
+            return _detect_rrdbnet(state)
+        if "body.0.weight" in state:
+            return _detect_srvgg(state)
+    except (ArithmeticError, LookupError, ValueError) as exc:
+        raise WeightsRefused(f"looks like a known network but is none: {exc.args[0]}") from exc
+    first = ", ".join(sorted(state)[:3])
+    raise WeightsRefused(f"the layout of no network known here (RRDBNet, SRVGGNetCompact): {first} ...")
+
+
+def _detect_rrdbnet(state: Mapping[str, Shaped]) -> Architecture:
+    num_feat, channels_in = state["conv_first.weight"].shape[:2]
+    num_out_ch = state["conv_last.weight"].shape[0]
+    blocks = {int(match[1]) for key in state if (match := re.match(r"body\.(\d{1,4})\.rdb1\.conv1\.weight$", key))}
+    # Folding by 4 / scale multiplies the channels by its square.
+    scale = {num_out_ch: 4, num_out_ch * 4: 2, num_out_ch * 16: 1}.get(channels_in)
+    if scale is None:
+        raise ValueError(f"conv_first takes {channels_in} channels and conv_last gives {num_out_ch}")
+    return Architecture(
+        name="RRDBNet",
+        arguments={
+            "num_in_ch": num_out_ch,
+            "num_out_ch": num_out_ch,
+            "scale": scale,
+            "num_feat": num_feat,
+            "num_block": len(blocks),
+            "num_grow_ch": state["body.0.rdb1.conv1.weight"].shape[0],
+        },
+    )
+
+
+def _detect_srvgg(state: Mapping[str, Shaped]) -> Architecture:
+    last = max(int(match[1]) for key in state if (match := re.match(r"body\.(\d{1,4})\.weight$", key)))
+    num_feat, num_in_ch = state["body.0.weight"].shape[:2]
+    if "body.1.weight" not in state:
+        raise ValueError("without PReLU slopes nothing tells which activation it was trained with")
+    upscale = math.isqrt(state[f"body.{last}.weight"].shape[0] // num_in_ch)
+    if last < 2 or last % 2 or upscale**2 * num_in_ch != state[f"body.{last}.weight"].shape[0]:
+        raise ValueError(f"body.{last} gives {state[f'body.{last}.weight'].shape[0]} channels")
+    return Architecture(
+        name="SRVGGNetCompact",
+        arguments={
+            "num_in_ch": num_in_ch,
+            "num_out_ch": num_in_ch,
+            "num_feat": num_feat,
+            "num_conv": last // 2 - 1,
+            "upscale": upscale,
+            "act_type": "prelu",
+        },
+    )

