@@ -20,10 +20,10 @@ def import_aiogram_lean() -> None:
     build = BaseModel.__dict__["model_rebuild"].__func__
     namespace: dict[str, Any] = {}
 
-    def note_namespace(_: type[BaseModel], *, _types_namespace: dict[str, Any] | None = None, **__: object) -> None:
+    def note_namespace(_: type[BaseModel], /, *, _types_namespace: dict[str, Any] | None = None, **__: object) -> None:
         namespace.update(_types_namespace or {})
 
-    def build_when_used(cls: type[BaseModel], **options: Any) -> Any:
+    def build_when_used(cls: type[BaseModel], /, **options: Any) -> Any:
         options.setdefault("_types_namespace", namespace)
         return build(cls, **options)
 

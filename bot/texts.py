@@ -14,7 +14,7 @@ class BotTexts(Texts):
         return self._(
             "Hello, {name}! 👋\n"
             "I restore photographs: send me an old, small or blurred picture and you get it back"
-            " four times as large and cleaner.\n\n"
+            " larger and cleaner.\n\n"
             "📷 Send a photo, or better a file: Telegram makes photos smaller, files stay as they are."
         ).format(name=name)
 
@@ -22,7 +22,7 @@ class BotTexts(Texts):
         """The manual."""
         return self._(
             "What I take: photos, PNG, JPEG and WebP files up to 20 MB, and static stickers.\n"
-            "What you get: the picture as a file, four times as wide and as high. Transparency is kept.\n\n"
+            "What you get: the picture as a file, as a rule four times as wide and as high. Transparency is kept.\n\n"
             "/upscale_image – restore a picture\n"
             "/restart – stop everything of yours and start over\n"
             "/help – this text\n\n"

@@ -20,9 +20,10 @@ def po_file(locale: str) -> Path:
     return LOCALES_DIR / locale / "LC_MESSAGES" / f"{DOMAIN}.po"
 
 
-def locales() -> list[str]:
+@cache
+def locales() -> tuple[str, ...]:
     """Every language the bot speaks, the source language first."""
-    return [SOURCE_LOCALE, *sorted(path.name for path in LOCALES_DIR.iterdir() if po_file(path.name).is_file())]
+    return (SOURCE_LOCALE, *sorted(path.name for path in LOCALES_DIR.iterdir() if po_file(path.name).is_file()))
 
 
 def closest_locale(language_code: str | None) -> str:

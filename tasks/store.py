@@ -202,7 +202,7 @@ class JobStore:
 
     def age_s(self, job: Job) -> float:
         """How long a job has been in its present queue."""
-        seconds, microseconds = cast("tuple[int, int]", self.redis.time())
+        seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6 - job.since_ms / 1000
 
     def uptime_s(self) -> float:

@@ -26,8 +26,8 @@ class Texts:
         else:
             where = self._("⏳ Got it! Your picture is number {place} in the queue.").format(place=place.place)
         if place.wait_s is None:
-            return where + "\n" + self._("No worker is free to say how long it will take.")
-        return where + "\n" + self._("Expected wait: {duration}.").format(duration=self.duration(place.wait_s))
+            return where + "\n" + self._("It starts as soon as a worker is there.")
+        return where + "\n" + self._("It should be done in {duration}.").format(duration=self.duration(place.wait_s))
 
     def started(self) -> str:
         """The status message of a picture that was taken from the queue."""
