@@ -7,6 +7,7 @@ from aiohttp import web
 from emulator import limits
 from emulator.api import BotApi
 from emulator.control import Control
+from emulator.guard import guard
 from emulator.state import Telegram
 
 CLIENT_MAX_BYTES = 64 * limits.MIB
@@ -29,7 +30,8 @@ class Server:
         self.api = BotApi(telegram, flood_limits=flood_limits)
         self.host = host
         self.port = port
-        self._control = Control(self.api, allowed_hosts=(host, *allowed_hosts))
+        self._control = Control(self.api)
+        self._guard = guard((host, *allowed_hosts))
         self._runner: web.AppRunner | None = None
 
     @property
@@ -40,7 +42,7 @@ class Server:
 
     async def start(self) -> None:
         """Listen; with port 0 on a free port."""
-        application = web.Application(client_max_size=CLIENT_MAX_BYTES)
+        application = web.Application(client_max_size=CLIENT_MAX_BYTES, middlewares=[self._guard])
         self.api.add_routes(application.router)
         self._control.add_routes(application.router)
         application.on_shutdown.append(self._end_waiting)
