@@ -1,0 +1,98 @@
+"""Transparency through a network that knows only colours.
+
+Colours are premultiplied (Porter and Duff, "Compositing Digital Images", 1984) before they are enlarged, so
+that what lies hidden under transparent pixels cannot bleed into the visible ones. In uint16, because an 8-bit
+premultiplied colour would lose its shade where it is nearly transparent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.pixels import Depth, Pixels, UInt16
+
+Number = TypeVar("Number", bound=np.generic)
+
+FULL = 65_535
+ROWS = 256  # are worked on at a time, so that a large picture needs no large temporary
+REACH = 2  # px of the input; how far around a pixel the network may take its transparency from
+
+
+def to_uint16(values: Pixels) -> UInt16:
+    """The same levels of [0, 65535]; uint8 is spread exactly."""
+    wide = values.astype(np.uint16, copy=False)
+    return wide if values.dtype == np.uint16 else wide * np.uint16(257)
+
+
+def to_depth(values: UInt16, dtype: Depth) -> Pixels:
+    """uint16 levels rounded to ``dtype``; for uint8 the inverse of :func:`to_uint16`."""
+    if dtype == np.uint16:
+        return values
+    narrow = np.empty(values.shape, np.uint8)
+    for rows in _row_blocks(len(values)):
+        narrow[rows] = (values[rows].astype(np.uint32) + 128) // 257
+    return narrow
+
+
+def premultiply(pixels: Pixels, alpha: Pixels) -> UInt16:
+    """Colour times opacity.
+
+    Args:
+        pixels: (H, W) or (H, W, 3).
+        alpha: (H, W) of the same type.
+
+    Returns:
+        The shape of ``pixels``, uint16: 0 where nothing is to be seen.
+    """
+    out = np.empty(pixels.shape, np.uint16)
+    for rows in _row_blocks(len(pixels)):
+        opacity = _like(to_uint16(alpha[rows]).astype(np.uint64), pixels)
+        out[rows] = (to_uint16(pixels[rows]) * opacity + FULL // 2) // FULL
+    return out
+
+
+def unpremultiply(premultiplied: UInt16, alpha: UInt16, dtype: Depth) -> Pixels:
+    """The inverse of :func:`premultiply`, rounded to ``dtype``; transparent pixels become black, not noise."""
+    top = int(np.iinfo(dtype).max)
+    out = np.empty(premultiplied.shape, dtype)
+    for rows in _row_blocks(len(premultiplied)):
+        opacity = _like(alpha[rows].astype(np.float64), premultiplied)
+        # Colour above opacity has no meaning; the two come from separate runs of the network.
+        colour = np.minimum(premultiplied[rows], opacity) / np.maximum(opacity, 1.0)
+        out[rows] = np.rint(colour * top)
+    return out
+
+
+def keep_in_neighbourhood(sr_alpha: UInt16, lq_alpha: UInt16, scale: int) -> None:
+    """Hold an enlarged alpha within what the input has around each pixel, in place.
+
+    Networks leave faint noise on flat areas; so the inside of a shape stays opaque and its outside empty.
+
+    Args:
+        sr_alpha: (H * scale, W * scale), changed.
+        lq_alpha: (H, W), what it was made from.
+        scale: of the network.
+    """
+    kernel = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+    lowest, highest = cv2.erode(lq_alpha, kernel), cv2.dilate(lq_alpha, kernel)
+    for rows in _row_blocks(len(lq_alpha)):
+        low, high = (_enlarge(bound[rows], scale) for bound in (lowest, highest))
+        block = sr_alpha[rows.start * scale : rows.stop * scale]
+        np.clip(block, low, high, out=block)
+
+
+def _enlarge(values: NDArray[np.generic], scale: int) -> UInt16:
+    return np.asarray(values, np.uint16).repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _like(alpha: NDArray[Number], pixels: Pixels) -> NDArray[Number]:
+    return alpha[..., None] if pixels.ndim == 3 else alpha
+
+
+def _row_blocks(height: int) -> Iterator[slice]:
+    return (slice(start, min(start + ROWS, height)) for start in range(0, height, ROWS))

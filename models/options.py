@@ -1,0 +1,82 @@
+"""What a caller may ask of one restoration, checked where it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from models.errors import OptionsError
+from models.tiling import Placement
+
+OutputFormat = Literal["auto", "png", "jpeg", "webp"]
+
+MAX_TILE = 4096  # px; activations of a larger window fill tens of gigabytes
+MAX_OVERLAP = 512  # px; several times what any of the networks looks at
+MAX_BORDER = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RestoreOptions:
+    """Wishes and limits for one picture.
+
+    Args:
+        outscale: result side over input side, any number above zero; None means what the network does.
+        output_format: ``auto`` keeps lossless pictures lossless and everything else JPEG.
+        max_input_pixels: larger pictures are refused before their pixels are decoded.
+        max_input_bytes: larger files are refused unread.
+        max_output_pixels: a larger result, or network output on the way to it, is refused before work starts.
+        max_output_bytes: a larger file is encoded again in less space (``auto``) or refused; None: no limit.
+        max_seconds: a picture whose estimate is above is refused before work starts; None: no limit.
+        tile: side of a tile in input pixels; 0: the whole picture at once; None: chosen for the machine.
+        overlap: pixels around a tile that only the network sees; None: chosen for quality.
+        border: pixels the picture is reflected by on every side before the network, and cut off again after it.
+        placement: where the windows of border tiles lie, see :func:`models.tiling.tile_grid`.
+
+    Raises:
+        OptionsError: a value outside its range; the message names option and value.
+    """
+
+    outscale: float | None = None
+    output_format: OutputFormat = "auto"
+    max_input_pixels: int = 40_000_000
+    max_input_bytes: int = 200_000_000
+    max_output_pixels: int = 500_000_000  # about 1.5 GB as uint8 RGB
+    max_output_bytes: int | None = None
+    max_seconds: float | None = None
+    tile: int | None = None
+    overlap: int | None = None
+    border: int = 10
+    placement: Placement = "shifted"
+
+    def __post_init__(self) -> None:
+        _choice("output_format", self.output_format, get_args(OutputFormat))
+        _choice("placement", self.placement, get_args(Placement))
+        _positive("outscale", self.outscale)
+        _positive("max_seconds", self.max_seconds)
+        _at_least_one("max_output_bytes", self.max_output_bytes)
+        for name in ("max_input_pixels", "max_input_bytes", "max_output_pixels"):
+            _at_least_one(name, getattr(self, name))
+        _range("tile", self.tile, MAX_TILE)
+        _range("overlap", self.overlap, MAX_OVERLAP)
+        _range("border", self.border, MAX_BORDER)
+
+
+def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise OptionsError(f"{name} is one of {', '.join(choices)}, not {value!r}")
+
+
+def _positive(name: str, value: float | None) -> None:
+    if value is not None and not (math.isfinite(value) and value > 0):
+        raise OptionsError(f"{name} must be a number above 0, not {value!r}")
+
+
+def _at_least_one(name: str, value: int | None) -> None:
+    if value is not None and value < 1:
+        raise OptionsError(f"{name} must be 1 or more, not {value!r}")
+
+
+def _range(name: str, value: int | None, most: int) -> None:
+    if value is not None and not 0 <= value <= most:
+        raise OptionsError(f"{name} must be from 0 to {most} px, not {value!r}")
