@@ -30,7 +30,9 @@ if TYPE_CHECKING:
         WeightsRefused,
         WeightsUnavailable,
     )
+    from models.options import RestoreOptions
     from models.registry import ModelSpec, find_model
+    from models.restorer import Restored, Restorer
     from models.weights import WeightsStore
 
 __all__ = [
@@ -44,6 +46,9 @@ __all__ = [
     "OutOfMemory",
     "RestorationError",
     "RestorationStopped",
+    "RestoreOptions",
+    "Restored",
+    "Restorer",
     "ResultTooLarge",
     "SpoiledTile",
     "UnsupportedFormat",
@@ -61,6 +66,9 @@ __all__ = [
 
 _HOMES = {
     "ModelSpec": "models.registry",
+    "RestoreOptions": "models.options",
+    "Restored": "models.restorer",
+    "Restorer": "models.restorer",
     "WeightsStore": "models.weights",
     "detect_architecture": "models.checkpoints",
     "find_model": "models.registry",

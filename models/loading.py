@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from models.checkpoints import detect_architecture, interpolate, load_network, load_state_dict
+from models.checkpoints import interpolate, load_network, load_state_dict
 from models.errors import OptionsError, WeightsRefused
-from models.registry import MODELS
+from models.weights import WeightsStore
 
 COLOURS = 3
 DENOISE_PARTNERS = {"realesr-general-x4v3": "realesr-general-wdn-x4v3"}  # strength 1 to strength 0
@@ -27,19 +27,18 @@ def load_model(name: str, weights_dir: Path, *, denoise: float | None = None) ->
         WeightsMissing: not in the folder; the message has the command that fetches it.
         WeightsRefused: the file is not what it should be.
     """
-    state = _read(name, weights_dir)
+    stored = WeightsStore(weights_dir).verify(name)
+    channels = stored.architecture.arguments["num_in_ch"]
+    if channels != COLOURS:
+        raise WeightsRefused(f"{name} takes pictures of {channels} channels; here they have {COLOURS}")
+    state = load_state_dict(stored.path)
     if denoise is not None:
-        partner = DENOISE_PARTNERS.get(name)
-        if partner is None:
-            raise OptionsError(f"{name} has no denoise strength; models that have: {', '.join(DENOISE_PARTNERS)}")
-        state = interpolate(state, _read(partner, weights_dir), denoise)
-    architecture = detect_architecture(state)
-    if architecture.arguments["num_in_ch"] != COLOURS:
-        raise WeightsRefused(f"{name} takes {architecture.arguments['num_in_ch']} channels; pictures here have 3")
-    return load_network(MODELS.get(name, architecture), state)
+        state = interpolate(state, _partner_state(name, weights_dir), denoise)
+    return load_network(stored.architecture, state)
 
 
-def _read(name: str, weights_dir: Path) -> dict[str, Tensor]:
-    from models.weights import WeightsStore
-
-    return load_state_dict(WeightsStore(weights_dir).path(name))
+def _partner_state(name: str, weights_dir: Path) -> dict[str, Tensor]:
+    """Weights of the same network that leave the noise where it is."""
+    if name not in DENOISE_PARTNERS:
+        raise OptionsError(f"{name} has no denoise strength; models that have: {', '.join(DENOISE_PARTNERS)}")
+    return load_state_dict(WeightsStore(weights_dir).path(DENOISE_PARTNERS[name]))
