@@ -1,0 +1,51 @@
+# The commands of the project; `make help` lists them. Everything is installed into .venv, nothing needs root.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := requirements.txt requirements-bot.txt requirements-dev.txt constraints.txt
+# On Linux without an NVIDIA GPU the small CPU build of torch is enough. TORCH_INDEX= (empty) takes the default index.
+TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup weights demo test run lint bench texts clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+setup: $(VENV)/.ready ## install what is needed into .venv
+
+# torch first and alone: where its own index does not answer, pip falls back on the default one after a moment.
+$(VENV)/.ready: $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Restora needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --retries 0 --timeout 10 $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
+		$$(grep '^torch==' requirements.txt) 2>/dev/null || true
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	@touch $@
+
+weights: setup ## fetch the Real-ESRGAN weights, once
+	@$(BIN)/python -m models weights fetch RealESRGAN_x4plus
+
+demo: weights ## a scripted user talks to the real bot; pictures under var/demo
+	@$(BIN)/python -m dev.demo
+
+test: weights ## run the tests
+	$(BIN)/python -m pytest
+
+run: weights ## Redis, worker and bot on this machine; without BOT_TOKEN against the emulator's chat page
+	@$(BIN)/python -m dev.run
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: weights ## what is fast, as a table with ratios
+	@$(BIN)/python -m benchmarks.upscale
+
+texts: setup ## bring the translations up to date with the code
+	$(BIN)/pybabel -q extract -k _ -k _n:1,2 --no-location -o var/restora.pot bot tasks
+	$(BIN)/pybabel -q update -D restora -d locales -i var/restora.pot --omit-header --no-fuzzy-matching -w 120
+
+clean: ## remove what was made; weights and .env stay
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,136 @@
+"""Redis, workers and the bot as real processes, for the demo, the tests and ``make run``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dev.redis_server import RedisServer
+from tasks.store import JobStore, connect
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WORKER_START_TIMEOUT_S = 180.0
+CELERY_WORKER = ("-m", "celery", "-A", "tasks.app", "worker", "--without-gossip", "--without-mingle")
+
+
+class ProcessDiedError(Exception):
+    """A process ended before it was ready; the message has the end of its log."""
+
+
+class Process:
+    """One child process with a log file, ended by its pid."""
+
+    def __init__(self, name: str, arguments: tuple[str, ...], *, env: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._arguments = (sys.executable, *arguments)
+        self._env = {**os.environ, **env, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+        self._folder = folder
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._popen is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._popen.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._popen.poll() if self._popen else None
+
+    def start(self) -> None:
+        """Start it; its output goes to the log."""
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self._arguments, cwd=self._folder, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def stop(self, timeout_s: float = 30.0) -> int:
+        """Ask it to end, and make it end after ``timeout_s``; tells its exit status."""
+        if self._popen is None:
+            return 0
+        if self._popen.poll() is None:
+            self._popen.terminate()
+        try:
+            return self._popen.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return self.kill()
+
+    def kill(self) -> int:
+        """End it with SIGKILL."""
+        if self._popen is None:
+            return 0
+        self._popen.kill()
+        return self._popen.wait()
+
+    def wait_until(self, ready: Callable[[], bool], *, timeout_s: float) -> None:
+        """Wait until ``ready()``.
+
+        Raises:
+            ProcessDiedError: the process ended or is not ready in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while not ready():
+            if self.exit_status is not None or time.monotonic() > deadline:
+                tail = self.log.read_text("utf-8", "replace")[-3000:]
+                raise ProcessDiedError(
+                    f"{self.name} is not ready (exit status {self.exit_status}); its log ends:\n{tail}"
+                )
+            time.sleep(0.05)
+
+
+class Stack:
+    """Everything but Telegram. Processes run in ``folder``, which also takes their logs, and end with the block."""
+
+    def __init__(self, folder: Path, *, token: str, api_url: str, env: Mapping[str, str] | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.redis = RedisServer(folder / "redis")
+        self._env = {
+            "BOT_TOKEN": token,
+            "TELEGRAM_API_URL": api_url,
+            "REDIS_URL": self.redis.url,
+            "WEIGHTS_DIR": str(REPOSITORY / "weights"),
+            **(env or {}),
+        }
+        self._ending = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.redis.start()
+        self._ending.callback(self.redis.stop)
+        self.store = JobStore(connect(self.redis.url))
+        self._ending.callback(self.store.redis.close)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ending.close()
+
+    def start_bot(self, **env: str) -> Process:
+        """Start the bot; it is ready when the emulator sees it polling."""
+        return self._start("bot", ("-m", "bot"), env)
+
+    def start_worker(self, name: str = "worker", **env: str) -> Process:
+        """Start a worker; see :meth:`wait_for_workers`."""
+        return self._start(name, (*CELERY_WORKER, "-n", f"{name}@%h"), env)
+
+    def wait_for_workers(self, *workers: Process, count: int | None = None) -> None:
+        """Wait until that many workers (one for each given, by default) have their models loaded."""
+        wanted = len(workers) if count is None else count
+        for worker in workers:
+            worker.wait_until(lambda: len(self.store.workers()) >= wanted, timeout_s=WORKER_START_TIMEOUT_S)
+
+    def _start(self, name: str, arguments: tuple[str, ...], env: Mapping[str, str]) -> Process:
+        process = Process(name, arguments, env={**self._env, **env}, folder=self.folder)
+        process.start()
+        self._ending.callback(process.stop)
+        return process
