@@ -10,7 +10,6 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, Protocol, get_args
 
 from models.errors import WeightsRefused
@@ -34,9 +33,6 @@ class Architecture:
 
     name: ArchitectureName
     arguments: Mapping[str, int | str]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "arguments", MappingProxyType(dict(self.arguments)))
 
     @property
     def scale(self) -> int:
@@ -68,15 +64,8 @@ class Architecture:
     def __hash__(self) -> int:
         return hash((self.name, tuple(sorted(self.arguments.items()))))
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (self.name, dict(self.arguments))  # a mapping proxy cannot be pickled
-
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.arguments.items())})"
-
-
-def _rebuild(name: ArchitectureName, arguments: Mapping[str, int | str]) -> Architecture:
-    return Architecture(name=name, arguments=arguments)
 
 
 def detect_architecture(state: Mapping[str, Shaped]) -> Architecture:

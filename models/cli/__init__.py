@@ -1,0 +1,44 @@
+"""The command line of the library: ``python -m models COMMAND``.
+
+Every command is a module here with ``add_parser(subparsers)`` and ``run(args) -> int``. None of them
+loads torch before ``run``, so that help and lists come at once. This is the composition root: only here
+are environment variables read.
+
+Exit status: 0 done, 1 failed with one line on stderr, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.util import find_spec
+
+from models.errors import RestorationError
+
+COMMANDS = ("restore", "info", "weights")
+FAILED = 1
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit status."""
+    args = _parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+    except RestorationError as exc:
+        sys.stderr.write(f"error: {exc}\n")
+        return FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m models", description="Restore pictures.")
+    subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in filter(lambda command: find_spec(f"models.cli.{command}"), COMMANDS):
+        import_module(f"models.cli.{command}").add_parser(subparsers)
+    return parser

@@ -1,0 +1,152 @@
+"""``python -m models weights``: list, fetch, verify and import checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from models.errors import RestorationError, WeightsMissing
+from models.registry import DEFAULT_MODEL, MODELS
+from models.weights import DEFAULT_FOLDER, WeightsStore
+from models.weights_http import Progress
+from models.weights_list import ModelRow
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+
+MIRROR_VARIABLE = "RESTORA_WEIGHTS_MIRROR"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command and its four verbs."""
+    parser = subparsers.add_parser("weights", help="list, fetch, verify and import checkpoints")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    folder = argparse.ArgumentParser(add_help=False)
+    folder.add_argument(
+        "--dir",
+        "--weights-dir",
+        type=Path,
+        default=DEFAULT_FOLDER,
+        metavar="DIR",
+        help="folder of weights (default: weights/ of the repository)",
+    )
+
+    verb = verbs.add_parser("list", parents=[folder], help="which models there are, and which are here")
+    verb.add_argument("--json", action="store_true", help="a JSON array instead of a table")
+    verb.set_defaults(run=_list)
+
+    verb = verbs.add_parser("fetch", parents=[folder], help=f"bring models here (default: {DEFAULT_MODEL})")
+    verb.add_argument("names", nargs="*", metavar="NAME")
+    verb.add_argument("--all", action="store_true", help="every model of the list")
+    verb.add_argument(
+        "--mirror",
+        metavar="URL",
+        default=os.environ.get(MIRROR_VARIABLE),
+        help=f"folder on a web server that has the official files, tried first (default: {MIRROR_VARIABLE})",
+    )
+    verb.set_defaults(run=_fetch)
+
+    verb = verbs.add_parser("verify", parents=[folder], help="check every byte of what is here")
+    verb.add_argument("names", nargs="*", metavar="NAME")
+    verb.add_argument("--json", action="store_true", help="a JSON array instead of lines")
+    verb.set_defaults(run=_verify)
+
+    verb = verbs.add_parser("import", parents=[folder], help="bring in a checkpoint of your own")
+    verb.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="FILE.pth, FILE.safetensors, or FILE.param [FILE.bin]"
+    )
+    verb.add_argument("--name", help="what to call it (default: the file's name)")
+    verb.add_argument("--replace", action="store_true", help="overwrite a model of that name")
+    verb.set_defaults(run=_import)
+
+
+def _list(args: argparse.Namespace) -> int:
+    rows = WeightsStore(args.dir).list()
+    if args.json:
+        _print(json.dumps([asdict(row) for row in rows], indent=2))
+        return 0
+    table = [("NAME", "SCALE", "LICENCE", "SIZE", "STATE", "FOR"), *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        _print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    return 0
+
+
+def _cells(row: ModelRow) -> tuple[str, ...]:
+    scale = f"x{row.scale}" if row.scale else "?"
+    return row.name, scale, row.licence, f"{row.bytes / 1e6:.1f} MB", row.state, row.purpose
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    store = WeightsStore(args.dir, mirror=args.mirror or None, notify=_notify)
+    names = list(MODELS) if args.all else args.names or [DEFAULT_MODEL]
+    failed = False
+    for name in names:
+        try:
+            with _progress_bar(name) as progress:
+                path = store.fetch(name, progress=progress)
+        except RestorationError as exc:
+            if len(names) == 1:
+                raise
+            _notify(f"error: {exc}")
+            failed = True
+        else:
+            row = next(row for row in store.list() if row.name == name)
+            _print(f"{path}  (licence {row.licence}, from {row.source})")
+    return int(failed)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    store = WeightsStore(args.dir)
+    names = args.names or [row.name for row in store.list() if row.state != "missing"]
+    if not names:
+        raise WeightsMissing(f"no weights in {args.dir}; bring some with: python -m models weights fetch")
+    results = [_verdict(store, name) for name in names]
+    if args.json:
+        _print(json.dumps(results, indent=2))
+    for result in [] if args.json else results:
+        _print(f"{result['name']}: {result['error'] or 'ok, from ' + str(result['source'])}")
+    return int(any(result["error"] for result in results))
+
+
+def _verdict(store: WeightsStore, name: str) -> dict[str, str | None]:
+    try:
+        stored = store.verify(name)
+    except RestorationError as exc:
+        return {"name": name, "source": None, "error": str(exc)}
+    return {"name": name, "source": stored.source, "error": None}
+
+
+def _import(args: argparse.Namespace) -> int:
+    path = WeightsStore(args.dir).import_files(tuple(args.files), name=args.name, replace=args.replace)
+    _print(f"{path}; use it with: python -m models restore --model {path.stem} IN OUT")
+    return 0
+
+
+@contextmanager
+def _progress_bar(name: str) -> Iterator[Progress]:
+    """Show a bar on a terminal, nothing in a log."""
+    with tqdm(desc=name, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.refresh()
+
+        yield show
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _notify(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)

@@ -1,0 +1,251 @@
+"""The folder of weights: what is there, whether it is sound, and how the rest gets there.
+
+An official file is fetched from the first mirror that gives it, checked against its pinned size and
+SHA-256 before anything reads it, and kept as a sealed safetensors copy (``models.weights_file``). Looking
+at the folder is free of torch; only turning a checkpoint into such a copy loads it.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
+from models.architecture import Architecture
+from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
+from models.registry import MODELS, ModelSpec, find_model
+from models.weights_file import Label, sha256_of, verify_sealed, write_sealed
+from models.weights_http import Progress
+from models.weights_list import ModelRow, row_of
+from models.weights_mirrors import Ladder, Notify
+
+DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+DOWNLOADS = ".downloads"  # folder inside the weights folder: files on their way, and locks
+LOCK_TIMEOUT_S = 1800.0  # longer than a slow line needs for the largest file
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredModel:
+    """A weight file whose seal holds."""
+
+    name: str
+    path: Path
+    architecture: Architecture
+    licence: str
+    source: str
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the network makes a picture."""
+        return self.architecture.scale
+
+
+class WeightsStore:
+    """A folder of weights.
+
+    Args:
+        folder: made when something is first written to it.
+        mirror: base URL that serves the official files by name; tried before all others.
+        notify: is told, in a sentence, what a fetch is doing.
+    """
+
+    def __init__(self, folder: Path, *, mirror: str | None = None, notify: Notify = logger.info) -> None:
+        self.folder = Path(folder)
+        self._downloads = self.folder / DOWNLOADS
+        self._notify = notify
+        self._ladder = Ladder(downloads=self._downloads, prefix=mirror, notify=notify)
+
+    def path(self, name: str) -> Path:
+        """Find the verified weight file of a model, registered or imported.
+
+        An official .pth that somebody put into the folder is checked and converted first.
+
+        Raises:
+            OptionsError: no model is called that.
+            WeightsMissing: it is not here; says which command brings it.
+            WeightsRefused: what is here is damaged, or of another model.
+            WeightsUnavailable: the converted copy cannot be written.
+        """
+        return self.verify(name).path
+
+    def verify(self, name: str) -> StoredModel:
+        """Find a model's file and check every byte of it; raises as ``path`` does.
+
+        There is no quicker, weaker check: hashing the largest of the registered models takes less than
+        loading it does.
+        """
+        if self._file(name).is_file():
+            return self._verified(name)
+        spec = find_model(name, also=self._imported())
+        if (self.folder / spec.file).is_file():
+            with self._lock(name):
+                return self._adopt(spec)
+        raise WeightsMissing(
+            f"the weights of {name} are not in {self.folder}; bring them with: python -m models weights fetch {name}"
+        )
+
+    def fetch(self, name: str, *, progress: Progress | None = None) -> Path:
+        """Bring a registered model here, unless it is here and sound.
+
+        Two processes that fetch the same model download it once: the second waits for the first.
+
+        Raises:
+            OptionsError: no registered model is called that.
+            WeightsUnavailable: no mirror gave it, or the folder cannot be written to.
+        """
+        spec = find_model(name)
+        if self._is_sound(name):  # without the lock, which a read-only folder does not give
+            return self._file(name)
+        with self._lock(name):
+            if self._is_sound(name) or self._is_adopted(spec):
+                return self._file(name)
+            self._expect_space(spec.pin.bytes * 2)  # the download, and the copy made of it
+            obtained = self._ladder.obtain(spec, progress)
+            label = _label(spec, source=obtained.source, digest=obtained.sha256)
+            write_sealed(self._file(name), obtained.state, label)
+            return self._file(name)
+
+    def import_files(self, files: tuple[Path, ...], *, name: str | None = None, replace: bool = False) -> Path:
+        """Bring in a checkpoint of the user's own.
+
+        Args:
+            files: one .pth, .pt, .ckpt or .safetensors file, or an ncnn .param with or without its .bin.
+            name: what it shall be called here; the file's name if not given.
+            replace: overwrite a model of that name.
+
+        Raises:
+            OptionsError: the name cannot be used.
+            WeightsMissing: a file is not there.
+            WeightsRefused: damaged, hostile, or of no network known here.
+        """
+        from models.weights_convert import convert  # keeps listing free of torch
+
+        name = name or files[0].stem
+        if not NAME.fullmatch(name):
+            raise OptionsError(f"{name!r} cannot be a name: letters, digits and ._+- only, at most 64")
+        files = _with_ncnn_weights(files)
+        state, architecture = convert(files)
+        digest = sha256_of(files[-1])
+        spec = MODELS.get(name)
+        if spec and digest not in spec.accepted_sha256:
+            raise OptionsError(f"{name} is an official model and this file is not it; choose another --name")
+        label = Label(
+            name=name,
+            source=files[0].name,
+            source_sha256=digest,
+            licence=spec.licence if spec else "unknown",
+            architecture=architecture,
+        )
+        with self._lock(name):
+            if self._file(name).exists() and not replace:
+                raise OptionsError(f"{name} is already in {self.folder}; choose another --name, or --replace it")
+            write_sealed(self._file(name), state, label)
+            return self._file(name)
+
+    def list(self) -> tuple[ModelRow, ...]:
+        """Every registered model, then every imported one."""
+        return tuple(row_of(name, self._file(name)) for name in (*MODELS, *self._imported()))
+
+    def _file(self, name: str) -> Path:
+        if not NAME.fullmatch(name):  # and so no name leads out of the folder
+            find_model(name, also=self._imported())
+        return self.folder / f"{name}.safetensors"
+
+    def _imported(self) -> tuple[str, ...]:
+        names = (path.stem for path in sorted(self.folder.glob("*.safetensors")))
+        return tuple(name for name in names if name not in MODELS and NAME.fullmatch(name))
+
+    def _verified(self, name: str) -> StoredModel:
+        path = self._file(name)
+        label = verify_sealed(path)
+        if name in MODELS and label.source_sha256 not in MODELS[name].accepted_sha256:
+            raise WeightsRefused(f"{path} was made from {label.source}, which is not {name}")
+        return StoredModel(
+            name=name,
+            path=path,
+            architecture=label.architecture,
+            licence=label.licence,
+            source=label.source,
+        )
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            return self._file(name).is_file() and bool(self._verified(name))
+        except WeightsRefused as exc:
+            self._notify(f"{exc}; fetching it again")
+            return False
+
+    def _is_adopted(self, spec: ModelSpec) -> bool:
+        try:
+            return (self.folder / spec.file).is_file() and bool(self._adopt(spec))
+        except WeightsRefused as exc:
+            self._notify(f"{exc}; leaving it alone and fetching the official one")
+            return False
+
+    def _adopt(self, spec: ModelSpec) -> StoredModel:
+        """Convert an official file that lies in the folder; leave the file where it is."""
+        from models.weights_convert import convert  # keeps listing free of torch
+
+        dropped = self.folder / spec.file
+        size, digest = dropped.stat().st_size, sha256_of(dropped)
+        if (size, digest) != (spec.pin.bytes, spec.pin.sha256):
+            raise WeightsRefused(
+                f"{dropped} is not the official file: {size:,} bytes with SHA-256 {digest}, "
+                f"which should be {spec.pin.bytes:,} and {spec.pin.sha256}"
+            )
+        state, _ = convert((dropped,), spec.architecture)
+        write_sealed(self._file(spec.name), state, _label(spec, source=spec.file, digest=digest))
+        return self._verified(spec.name)
+
+    def _expect_space(self, needed: int) -> None:
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise WeightsUnavailable(f"{self.folder} has {free:,} bytes free, {needed:,} are needed")
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        """Keep other processes from writing the same model meanwhile; own up to a disk that refuses."""
+        try:
+            self._downloads.mkdir(parents=True, exist_ok=True)
+            with self._acquired(FileLock(self._downloads / f"{name}.lock"), name):
+                yield
+        except OSError as exc:
+            raise WeightsUnavailable(f"cannot write to {self.folder}: {exc.strerror or exc}") from exc
+
+    def _acquired(self, lock: FileLock, name: str) -> AcquireReturnProxy[FileLock]:
+        try:
+            return lock.acquire(timeout=0)
+        except Timeout:
+            self._notify(f"another process is bringing {name}; waiting for it")
+        try:
+            return lock.acquire(timeout=LOCK_TIMEOUT_S)
+        except Timeout as exc:
+            raise WeightsUnavailable(f"another process has been at {name} for {LOCK_TIMEOUT_S:g} s") from exc
+
+
+def _label(spec: ModelSpec, *, source: str, digest: str) -> Label:
+    return Label(
+        name=spec.name,
+        source=source,
+        source_sha256=digest,
+        licence=spec.licence,
+        architecture=spec.architecture,
+    )
+
+
+def _with_ncnn_weights(files: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Add the .bin that belongs to a lone .param."""
+    if files[0].suffix == ".param" and len(files) == 1:
+        return files[0], files[0].with_suffix(".bin")
+    if len(files) == (2 if files[0].suffix == ".param" else 1):
+        return files
+    raise OptionsError("one checkpoint at a time; only an ncnn .param has a second file, its .bin")

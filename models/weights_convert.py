@@ -1,0 +1,46 @@
+"""Any checkpoint that is understood here into plain arrays that are proven to fit their network.
+
+The one part of the weights folder that needs torch, and so imported late by the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.architecture import Architecture
+from models.checkpoints import detect_architecture, load_network, load_state_dict
+from models.ncnn import read_ncnn
+from models.ncnn_graph import import_layers
+
+
+def convert(
+    files: tuple[Path, ...], wanted: Architecture | None = None
+) -> tuple[dict[str, NDArray[Any]], Architecture]:
+    """Read a checkpoint and try it on its network.
+
+    Args:
+        files: one file for ``load_state_dict``, or an ncnn .param and its .bin.
+        wanted: the network it has to fit; detected if not given.
+
+    Returns:
+        Official keys to float16 (where stored so) or float32 arrays, and the network they fit.
+
+    Raises:
+        WeightsMissing: a file is not there.
+        WeightsRefused: damaged, hostile, or not fitting.
+    """
+    state = import_layers(read_ncnn(*files)) if len(files) == 2 else load_state_dict(files[0])
+    architecture = wanted or detect_architecture(state)
+    load_network(architecture, state)
+    return _as_arrays(state), architecture
+
+
+def _as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    # float16 stays, being exact; numpy has no bfloat16, and nothing here computes in float64.
+    return {key: (value if value.dtype is torch.float16 else value.float()).numpy() for key, value in state.items()}
