@@ -61,7 +61,7 @@ class Demo:
     async def transparent_file(self) -> None:
         """Ann sends a PNG file with transparency: it is kept."""
         png = transparent_png(96)
-        await self.ann.sends_document("emblem.png", content=png, mime="image/png")
+        await self.ann.sends_document("emblem.png", content=png, mime_type="image/png")
         document = await self.ann.receives_document(timeout=RESULT_TIMEOUT_S)
         expect_transparent(self._kept("emblem", png, document), side=384)
 
@@ -76,11 +76,11 @@ class Demo:
     async def refusals(self) -> None:
         """Boris sends what cannot be restored, and is told why, each time in another sentence."""
         sentences = []
-        await self.boris.sends_sticker(b"moving", animated=True)
+        await self.boris.sends_sticker(b"moving", is_animated=True)
         sentences.append((await self.boris.receives_text(containing="стикер")).text)
-        await self.boris.sends_document("scan.pdf", content=b"%PDF-1.7", mime="application/pdf")
+        await self.boris.sends_document("scan.pdf", content=b"%PDF-1.7", mime_type="application/pdf")
         sentences.append((await self.boris.receives_text(containing="PDF")).text)
-        await self.boris.sends_document("huge.png", file_size=25_000_000, mime="image/png")
+        await self.boris.sends_document("huge.png", file_size=25_000_000, mime_type="image/png")
         sentences.append((await self.boris.receives_text(containing="20 МБ")).text)
         expect(len(set(sentences)) == len(sentences), "three different sentences")
 

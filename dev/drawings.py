@@ -13,7 +13,7 @@ OVERSAMPLING = 4
 
 def scene(width: int, height: int, *, seed: int = 1) -> Image.Image:
     """A sharp landscape with a house, RGB."""
-    rng = random.Random(seed)  # noqa: S311: a drawing, not a secret
+    rng = random.Random(seed)  # noqa: S311 - a drawing, not a secret
     big = Image.new("RGB", (width * OVERSAMPLING, height * OVERSAMPLING))
     draw = ImageDraw.Draw(big)
     w, h = big.size
