@@ -22,7 +22,8 @@ from models.errors import DamagedImage, ImageTooLarge, UnsupportedFormat
 from models.pixels import Pixels, UInt16
 
 # Never EPS (Pillow would start Ghostscript), PSD, JPEG 2000 and the dozens of others.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF")
+# MPO, which phones write, is opened as the JPEG it starts with.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 READABLE = "PNG, JPEG, WebP, BMP, GIF and TIFF"
 MAX_SIDE = 65_535  # px; JPEG's limit, and far from any overflow
 
@@ -224,8 +225,9 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tu
         return plain, ()
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        target = ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        # Gray pictures often carry a profile for colours; their grays are grays there, too.
+        colours = image.convert("RGB") if source.profile.xcolor_space == "RGB " else image
+        converted = ImageCms.profileToProfile(colours, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
     except FOREIGN_ERRORS:
         return plain, ("profile_ignored",)
     if converted is None:
@@ -235,8 +237,19 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, tu
 
 def _is_lossless(image: Image.Image, data: bytes) -> bool:
     if image.format == "WEBP":
-        return b"VP8L" in data[:64] or (b"VP8L" in data and b"VP8 " not in data)
+        return _first_webp_bitstream(data) == b"VP8L"
     return image.format not in {"JPEG", "MPO"}
+
+
+def _first_webp_bitstream(data: bytes) -> bytes:
+    """The kind of the first chunk with pixels: ``VP8L``, ``VP8 `` (lossy) or ``ANMF`` (a frame of either)."""
+    offset = len(b"RIFF....WEBP")
+    while offset + 8 <= len(data):
+        kind, length = struct.unpack_from("<4sI", data, offset)
+        if kind in {b"VP8L", b"VP8 ", b"ANMF"}:
+            return bytes(kind)
+        offset += 8 + length + length % 2
+    return b""
 
 
 def _orientation(image: Image.Image) -> int:
