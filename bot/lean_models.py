@@ -30,7 +30,9 @@ def import_aiogram_lean() -> None:
     original = BaseModel.__dict__["model_rebuild"]
     BaseModel.model_rebuild = classmethod(note_namespace)  # type: ignore[assignment]  # only while aiogram is imported
     try:
-        from aiogram.types.base import TelegramObject
+        import aiogram  # noqa: F401 - for its effect: every module of it is loaded now
     finally:
         BaseModel.model_rebuild = original  # type: ignore[method-assign]  # as it was
-    TelegramObject.model_rebuild = classmethod(build_when_used)  # type: ignore[assignment]  # pydantic asks it on first use
+    for model in BaseModel.__subclasses__():
+        if model.__module__.startswith("aiogram."):  # the roots: types, methods, requests and responses
+            model.model_rebuild = classmethod(build_when_used)  # type: ignore[assignment]  # asked by pydantic on first use
