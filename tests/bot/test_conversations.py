@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import itertools
 import json
@@ -35,6 +36,12 @@ def job_of(world, message):
     job = world.stack.store.get(f"{message.chat.id}:{message.message_id}")
     assert job is not None
     return job
+
+
+async def eventually(holds, timeout_s=5.0):
+    async with asyncio.timeout(timeout_s):
+        while not holds():
+            await asyncio.sleep(0.02)
 
 
 async def test_start_greets_by_name_and_shows_the_keyboard(world):
@@ -90,7 +97,7 @@ async def test_a_photo_becomes_a_job_of_its_largest_size_with_a_status_message(w
     job = job_of(world, photo)
     assert (job.state, job.kind, job.user_id, job.pixels) == (JobState.QUEUED, "photo", user.id, 1280 * 960)
     assert job.file_id == photo.file_id
-    assert job.status_message_id == status.message_id
+    await eventually(lambda: job_of(world, photo).status_message_id == status.message_id)
     assert status.buttons == (en.cancel_button(),)
     assert status.reply_to is photo
 
