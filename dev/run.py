@@ -1,0 +1,80 @@
+"""``make run``: Redis, a worker and the bot on this machine, until Ctrl-C.
+
+With BOT_TOKEN (in the environment or in .env) against Telegram, without it against the emulator, whose chat page lets
+you be the user in a browser.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+
+from dotenv import dotenv_values
+
+from dev.stack import REPOSITORY, ProcessDiedError, Stack
+from emulator import TOKEN, Emulator
+
+FOLDER = REPOSITORY / "var" / "run"
+PAGE_PORT = 8081
+
+
+def setting(name: str) -> str:
+    """A setting from the environment or .env; empty when it is not set."""
+    return os.environ.get(name) or dotenv_values(REPOSITORY / ".env").get(name) or ""
+
+
+async def serve() -> int:
+    """Start everything, say where to look, and wait."""
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with AsyncExitStack() as ending:
+        token = setting("BOT_TOKEN")
+        api_url = setting("TELEGRAM_API_URL") or "https://api.telegram.org"
+        if token:
+            say("Talking to Telegram with your BOT_TOKEN.")
+        else:
+            port = int(setting("EMULATOR_PORT") or PAGE_PORT)
+            telegram = await ending.enter_async_context(Emulator.running(TOKEN, port=port))
+            token, api_url = telegram.token, telegram.api_url
+            say("No BOT_TOKEN is set, so Telegram is emulated here.")
+        stack = ending.enter_context(Stack(FOLDER, token=token, api_url=api_url))
+        worker, bot = stack.start_worker(), stack.start_bot()
+        say(f"Starting Redis, the bot and a worker that loads Real-ESRGAN; logs in {FOLDER.relative_to(REPOSITORY)} …")
+        await asyncio.to_thread(stack.wait_for_workers, worker)
+        (card,) = stack.store.workers()
+        say(f"Ready: {card.model} on {card.device}, {card.dtype}.")
+        if api_url.startswith("http://127.0.0.1"):
+            say(f"Open {api_url}/ in a browser and be the user. Ctrl-C ends everything.")
+        else:
+            say("Write to your bot in Telegram. Ctrl-C ends everything.")
+        while not ended.is_set():
+            for process in (worker, bot):
+                if process.exit_status is not None:
+                    raise ProcessDiedError(f"{process.name} ended with status {process.exit_status}; see {process.log}")
+            await asyncio.wait([asyncio.create_task(ended.wait())], timeout=1.0)
+        say("Ending …")
+    return 0
+
+
+def say(text: str) -> None:
+    """Write a line to the terminal."""
+    print(text, flush=True)
+
+
+def main() -> int:
+    """Exit status 0 after Ctrl-C, 1 when a process could not run."""
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    try:
+        return asyncio.run(serve())
+    except (OSError, ProcessDiedError) as error:
+        say(f"restora: {error}")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
