@@ -1,0 +1,86 @@
+"""``python -m models info``: what this machine can do, what was picked, and why."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import models
+from models.registry import DEFAULT_MODEL
+from models.weights import DEFAULT_FOLDER, WeightsStore
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+
+LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser("info", help="what this machine can do, what was picked, and why")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", default="auto", metavar="T", help="auto, bfloat16, float16 or float32")
+    parser.add_argument("--weights-dir", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of weights")
+    parser.add_argument("--measure", action="store_true", help="also load --model and time it")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="for --measure (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="a JSON object instead of lines")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is known; the exit status.
+
+    Raises:
+        DeviceUnavailable: no such device or number format here.
+        WeightsError: ``--measure`` and the model cannot be loaded.
+    """
+    facts = gather(args)
+    if args.json:
+        sys.stdout.write(json.dumps(facts, indent=2) + "\n")
+    else:
+        width = max(map(len, facts))
+        sys.stdout.writelines(f"{name.ljust(width)}  {_words(value)}\n" for name, value in facts.items())
+    return 0
+
+
+def gather(args: argparse.Namespace) -> dict[str, Any]:
+    """Name to value, in the order in which they are shown."""
+    from models.device import available_cores, device_choices, pick_engine
+
+    engine = pick_engine(args.device, args.dtype)
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        **{library: version(library) for library in LIBRARIES},
+        "device": str(engine.device),
+        "dtype": engine.dtype_name,
+        "reason": engine.reason,
+        "devices": list(device_choices()),
+        "threads": available_cores(),
+        "memory_mb": memory_mb(),
+        "weights": [row.name for row in WeightsStore(args.weights_dir).list() if row.state == "present"],
+    }
+    if args.measure:
+        restorer = models.Restorer.open(args.model, weights_dir=args.weights_dir, device=args.device, dtype=args.dtype)
+        facts |= {"measured_model": args.model, "seconds_per_megapixel": round(restorer.seconds_per_pixel * 1e6, 2)}
+    return facts
+
+
+def memory_mb() -> int | None:
+    """Memory that could be had without swapping, in MB; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
+    return int(kilobytes) // 1024 if kilobytes else None
+
+
+def _words(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "unknown" if value is None else str(value)

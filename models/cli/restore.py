@@ -1,0 +1,204 @@
+"""``python -m models restore IN OUT``: one picture, or a folder of them, without any queue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+import models
+from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
+from models.errors import OptionsError, RestorationError, UnsupportedFormat
+from models.registry import DEFAULT_MODEL
+from models.weights import DEFAULT_FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from models.options import OutputFormat, RestoreOptions
+    from models.restorer import Restored, Restorer
+
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
+
+FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+FAILED = 1
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "restore",
+        help="restore one picture, or a folder of them",
+        description="Restore a picture, or every picture of a folder and its sub-folders.",
+    )
+    parser.add_argument("input", type=Path, metavar="IN", help="a picture or a folder")
+    parser.add_argument("output", type=Path, metavar="OUT", help=f"a file ({', '.join(FORMATS)}) or a folder")
+    parser.add_argument("--outscale", type=float, metavar="F", help="times as large (default: what the model does)")
+    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--denoise", type=float, metavar="0..1", help="for models that have a denoise strength")
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--dtype", default="auto", metavar="T", help="auto, bfloat16, float16 or float32")
+    parser.add_argument("--threads", type=int, metavar="N", help="default: the cores this process may use")
+    parser.add_argument("--tile", type=int, metavar="N", help="side of a tile in input pixels, 0: no tiles")
+    parser.add_argument("--overlap", type=int, metavar="N", help="pixels around a tile that only the network sees")
+    parser.add_argument("--format", choices=("auto", "png", "jpeg", "webp"), help="default: what OUT is called")
+    parser.add_argument("--weights-dir", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of weights")
+    parser.add_argument("--json", action="store_true", help="one JSON object a picture")
+    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error))
+
+
+def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exit) -> int:
+    """Restore what ``args`` names; the exit status.
+
+    Raises:
+        RestorationError: the one picture, the model, the device or an option is at fault.
+    """
+    source: Path = args.input
+    if complaint := complain(source, args.output, args.format):
+        usage_error(complaint)
+    if not source.exists():
+        raise OptionsError(f"{source} is not there")
+    options = models.RestoreOptions(
+        outscale=args.outscale,
+        output_format=wanted_format(source, args.output, args.format),
+        tile=args.tile,
+        overlap=args.overlap,
+    )
+    restorer = models.Restorer.open(
+        args.model,
+        weights_dir=args.weights_dir,
+        device=args.device,
+        dtype=args.dtype,
+        denoise=args.denoise,
+        threads=args.threads,
+    )
+    report = report_json if args.json else report_line
+    if source.is_dir():
+        return restore_folder(restorer, source, args.output, options, report)
+    target = None if args.output.is_dir() else args.output
+    report(source, *restore_file(restorer, source, target or args.output, options, Names(source), whole=target))
+    return 0
+
+
+def wanted_format(source: Path, target: Path, format_: OutputFormat | None) -> OutputFormat:
+    """The name of a file decides; in a folder the option does, and the picture itself without one."""
+    is_folder = source.is_dir() or target.is_dir()
+    return format_ or "auto" if is_folder else FORMATS[target.suffix.lower()]
+
+
+def complain(source: Path, target: Path, format_: str | None) -> str | None:
+    """What is wrong with the two paths, before anything is loaded; None if nothing is."""
+    if target.exists() and source.exists() and target.samefile(source):
+        return f"OUT is IN itself: {target}"
+    if source.is_dir():
+        is_file = target.exists() and not target.is_dir()
+        return f"{source} is a folder, so OUT must be one, and {target} is a file" if is_file else None
+    return None if target.is_dir() else complain_of_name(target, format_)
+
+
+def complain_of_name(target: Path, format_: str | None) -> str | None:
+    """What is wrong with the name of a result; None if nothing is."""
+    named = FORMATS.get(target.suffix.lower())
+    if named is None:
+        return f"OUT must end in one of {', '.join(FORMATS)} or be a folder that exists, not {target.name!r}"
+    if format_ not in {None, "auto", named}:
+        return f"OUT is called {target.name} but --format says {format_}"
+    return None
+
+
+def restore_folder(
+    restorer: Restorer, source: Path, target: Path, options: RestoreOptions, report: Callable[..., None]
+) -> int:
+    """Restore every picture of a folder; one that fails does not stop the others."""
+    files = files_under(source, leave_out=target)
+    names, failed = Names(*files), list[Path]()
+    for path in files:
+        folder = target / path.parent.relative_to(source)
+        try:
+            out, restored = restore_file(restorer, path, folder, options, names)
+        except UnsupportedFormat as exc:
+            if looks_like_a_picture(path):
+                failed.append(path)
+            say(f"{path}: {'' if looks_like_a_picture(path) else 'skipped, '}{exc}")
+        except RestorationError as exc:
+            failed.append(path)
+            say(f"{path}: {exc}")
+        else:
+            report(path, out, restored)
+    if failed:
+        say(f"error: {len(failed)} of {len(files)} files failed: {', '.join(map(str, failed))}")
+    return FAILED if failed else 0
+
+
+def restore_file(
+    restorer: Restorer,
+    path: Path,
+    folder: Path,
+    options: RestoreOptions,
+    names: Names,
+    *,
+    whole: Path | None = None,
+) -> tuple[Path, Restored]:
+    """Restore one file into ``folder``, or to the path ``whole`` if that is given.
+
+    Raises:
+        RestorationError: and nothing was written.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+    with progress_bar(path.name) as on_progress:
+        restored = restorer.restore(data, options, on_progress=on_progress)
+    out = whole or names.choose(folder, path, restored.extension)
+    try:
+        write_whole(out, restored.data)
+    except OSError as exc:
+        raise OptionsError(f"cannot write {out}: {exc.strerror}") from exc
+    return out, restored
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr if that is a terminal."""
+    with tqdm(total=100, desc=label, unit="%", leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def advance(fraction: float) -> None:
+            bar.update(round(fraction * 100) - bar.n)
+
+        yield advance
+
+
+def report_json(path: Path, out: Path, restored: Restored) -> None:
+    """One JSON object on one line of stdout."""
+    line = {
+        "in": str(path),
+        "out": str(out),
+        "size_in": list(restored.size_in_wh),
+        "size_out": list(restored.size_out_wh),
+        "model": restored.model,
+        "device": restored.device,
+        "dtype": restored.dtype,
+        "seconds": {stage: round(seconds, 4) for stage, seconds in restored.seconds.items()},
+        "notices": list(restored.notices),
+    }
+    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def report_line(path: Path, out: Path, restored: Restored) -> None:
+    """One line of words on stdout."""
+    (w, h), (out_w, out_h) = restored.size_in_wh, restored.size_out_wh
+    notices = f" ({', '.join(restored.notices)})" if restored.notices else ""
+    sys.stdout.write(f"{path} -> {out}: {w}x{h} -> {out_w}x{out_h} in {restored.seconds['total']:.1f} s{notices}\n")
+
+
+def say(line: str) -> None:
+    """To stderr, where it disturbs no JSON."""
+    sys.stderr.write(line + "\n")
