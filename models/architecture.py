@@ -54,8 +54,8 @@ class Architecture:
             document = json.loads(text)
             name, arguments = document["name"], document["arguments"]
             known = name in get_args(ArchitectureName) and isinstance(arguments, dict)
-            sane = known and all(isinstance(value, str) or 0 < value <= MAX_SIZE for value in arguments.values())
-        except (KeyError, TypeError, ValueError) as exc:
+            sane = known and all(map(_is_sane, arguments.values()))
+        except (LookupError, RecursionError, TypeError, ValueError) as exc:
             raise WeightsRefused(f"this is no description of a network: {text[:80]!r}") from exc
         if not sane:
             raise WeightsRefused(f"no such network is known here: {text[:80]!r}")
@@ -66,6 +66,10 @@ class Architecture:
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.arguments.items())})"
+
+
+def _is_sane(value: object) -> bool:
+    return isinstance(value, str) or (type(value) is int and 0 <= value <= MAX_SIZE)
 
 
 def detect_architecture(state: Mapping[str, Shaped]) -> Architecture:

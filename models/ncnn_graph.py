@@ -66,7 +66,7 @@ def run_graph(layers: list[Layer], picture: Tensor) -> Tensor:
         try:
             inputs = [blobs[name] for name in layer.inputs]
             result = picture if layer.kind == "Input" else _LAYERS[layer.kind](layer, inputs)
-        except (LookupError, RuntimeError, TypeError, ValueError) as exc:
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as exc:
             raise WeightsRefused(f"layer {layer.name} ({layer.kind}) cannot be computed: {exc}") from exc
         blobs.update(dict.fromkeys(layer.outputs, result))
     return result
@@ -83,7 +83,7 @@ def _as_tensor(array: Array | None) -> Tensor:
 
 
 def _bounded(numbers: float) -> None:
-    if numbers > MAX_NUMBERS:
+    if not numbers <= MAX_NUMBERS:  # not a number is too large as well
         raise ValueError(f"{numbers:.3g} numbers from a picture of {SIDE} px")
 
 

@@ -106,6 +106,7 @@ class WeightsStore:
         if self._is_sound(name):  # without the lock, which a read-only folder does not give
             return self._file(name)
         with self._lock(name):
+            self._clear_leftovers(name)
             if self._is_sound(name) or self._is_adopted(spec):
                 return self._file(name)
             self._expect_space(spec.pin.bytes * 2)  # the download, and the copy made of it
@@ -205,6 +206,13 @@ class WeightsStore:
         state, _ = convert((dropped,), spec.architecture)
         write_sealed(self._file(spec.name), state, _label(spec, source=spec.file, digest=digest))
         return self._verified(spec.name)
+
+    def _clear_leftovers(self, name: str) -> None:
+        """Remove what a killed process left; a .part file stays, for it can be continued."""
+        for file in self.folder.glob(f".{name}.safetensors.*.tmp"):
+            file.unlink()
+        for folder in self._downloads.glob(f"{name}=*/"):
+            shutil.rmtree(folder)
 
     def _expect_space(self, needed: int) -> None:
         free = shutil.disk_usage(self.folder).free

