@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import struct
 from typing import Any
@@ -19,6 +20,8 @@ from emulator.journal import Call, Journal
 from emulator.methods import Arguments, Poll, find_method
 from emulator.methods.registry import Handler
 from emulator.state import Telegram
+
+logger = logging.getLogger(__name__)
 
 _CONNECTION_CHECK_S = 0.05
 _BAD_GATEWAY = (
@@ -81,6 +84,10 @@ class BotApi:
         except ApiError as error:
             call.error = error.description
             return _refusal(error)
+        except Exception:  # the outermost boundary: a bot gets JSON even from a broken emulator
+            logger.exception("the emulator failed in %s", call.method)
+            call.error = "Internal Server Error"
+            return _refusal(ApiError(500, call.error))
         if isinstance(fault, faults.ResetAfter):
             return _break(request)
         return web.json_response({"ok": True, "result": result})

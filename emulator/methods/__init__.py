@@ -5,7 +5,7 @@ from __future__ import annotations
 from emulator.errors import method_not_found, not_emulated
 from emulator.methods import callbacks, deleting, editing, files, profile, sending
 from emulator.methods.arguments import Arguments, Upload
-from emulator.methods.not_emulated import NOT_EMULATED
+from emulator.methods.missing import NOT_EMULATED
 from emulator.methods.polling import Poll
 from emulator.methods.registry import METHODS, Handler
 

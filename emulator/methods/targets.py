@@ -70,7 +70,7 @@ def replied_message(chat: Chat, arguments: Arguments) -> Message | None:
     if given is None:
         return None
     lenient = parameters.get("allow_sending_without_reply") or arguments.boolean("allow_sending_without_reply")
-    message = chat.find(int(given))
+    message = chat.find(int(given)) if str(given).isdecimal() else None
     if message is None and not lenient:
         raise bad_request("message to be replied not found")
     return message

@@ -15,6 +15,11 @@ function answered(dialog) {
   });
 }
 
+// not a submit button: Enter in a field would press the first one of those
+for (const button of document.querySelectorAll("[data-close]")) {
+  button.addEventListener("click", () => button.closest("dialog").close("cancel"));
+}
+
 export const askPerson = () => answered(byId("person-dialog"));
 
 export async function askHowToSend(files) {
