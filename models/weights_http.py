@@ -9,11 +9,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import requests
+from urllib3.exceptions import NewConnectionError
 
 from models.errors import WeightsUnavailable
 from models.registry import Pin
@@ -21,7 +22,7 @@ from models.weights_file import sha256_of
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
-CHUNK = 1 << 16  # bytes
+CHUNK = 1 << 14  # bytes; what is lost of a connection that breaks off
 ATTEMPTS = 4  # in a row that bring nothing new
 PROGRESS = 1 << 20  # bytes that count as something new
 FIRST_PAUSE_S = 0.5  # doubled after every further attempt in vain
@@ -89,7 +90,7 @@ class _Transfer:
         self._part = part
         self._pin = pin
         self._progress = progress
-        self._answered = False  # a first contact that fails is not repeated: another mirror is quicker
+        self._answered = False
         self._validator: str | None = None  # entity tag of what the .part file holds
 
     def run(self, pause: Callable[[float], None]) -> None:
@@ -126,9 +127,14 @@ class _Transfer:
         except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as exc:
             raise MirrorFailed(_reason(exc)) from exc
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as exc:
-            raise (_Interrupted if self._answered else MirrorFailed)(_reason(exc)) from exc
+            raise (MirrorFailed if self._is_out_of_reach(exc) else _Interrupted)(_reason(exc)) from exc
         except (requests.RequestException, ValueError) as exc:
             raise MirrorFailed(f"{type(exc).__name__}: {_reason(exc)}") from exc
+
+    def _is_out_of_reach(self, exc: BaseException) -> bool:
+        """A first contact that fails is not repeated: another mirror is quicker."""
+        never_connected = any(isinstance(cause, NewConnectionError) for cause in _causes(exc))
+        return not self._answered and (never_connected or isinstance(exc, requests.ConnectTimeout))
 
     def _start_of(self, response: requests.Response, offset: int) -> int:
         """Say where in the file the body of this answer begins."""
@@ -194,14 +200,19 @@ class _Transfer:
             raise WeightsUnavailable(f"cannot write {self._part}: {exc.strerror}") from exc
 
 
+def _causes(exc: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = exc
+    while cause:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def _reason(exc: BaseException) -> str:
     """The innermost cause in a few words, for a list of mirrors."""
     if isinstance(exc, requests.ConnectTimeout):
         return f"no answer within {CONNECT_TIMEOUT_S:g} s"
     if isinstance(exc, requests.Timeout):
         return f"silent for {READ_TIMEOUT_S:g} s"
-    cause = exc
-    while following := cause.__cause__ or cause.__context__:
-        cause = following
+    *_, cause = _causes(exc)
     words = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
     return without_credentials(words)[:200] or type(cause).__name__

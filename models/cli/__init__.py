@@ -13,7 +13,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 
 from models.errors import RestorationError
 
@@ -39,6 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m models", description="Restore pictures.")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in filter(lambda command: find_spec(f"models.cli.{command}"), COMMANDS):
+    for command in COMMANDS:
         import_module(f"models.cli.{command}").add_parser(subparsers)
     return parser

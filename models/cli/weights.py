@@ -138,8 +138,8 @@ def _progress_bar(name: str) -> Iterator[Progress]:
     with tqdm(desc=name, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
 
         def show(done: int, total: int) -> None:
-            bar.total, bar.n = total, done
-            bar.refresh()
+            bar.total = total
+            bar.update(done - bar.n)
 
         yield show
 
