@@ -57,14 +57,15 @@ def premultiply(pixels: Pixels, alpha: Pixels) -> UInt16:
 
 
 def unpremultiply(premultiplied: UInt16, alpha: UInt16, dtype: Depth) -> Pixels:
-    """The inverse of :func:`premultiply`, rounded to ``dtype``; transparent pixels become black, not noise."""
+    """The inverse of :func:`premultiply`, rounded to ``dtype``; what is transparent there is black, not noise."""
     top = int(np.iinfo(dtype).max)
+    least = FULL / top / 2  # opacity below rounds to none at all
     out = np.empty(premultiplied.shape, dtype)
     for rows in _row_blocks(len(premultiplied)):
         opacity = _like(alpha[rows].astype(np.float64), premultiplied)
         # Colour above opacity has no meaning; the two come from separate runs of the network.
         colour = np.minimum(premultiplied[rows], opacity) / np.maximum(opacity, 1.0)
-        out[rows] = np.rint(colour * top)
+        out[rows] = np.where(opacity < least, 0, np.rint(colour * top))
     return out
 
 
