@@ -184,23 +184,25 @@ async def perform() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     began = time.monotonic()
-    async with Emulator.running() as telegram:
-        with Stack(FOLDER / "processes", token=telegram.token, api_url=telegram.api_url) as stack:
-            worker = stack.start_worker()
-            stack.start_bot()
-            say("Starting Redis, the bot and a worker that loads Real-ESRGAN …")
-            await asyncio.to_thread(stack.wait_for_workers, worker)
-            await telegram.is_polled()
-            (card,) = stack.store.workers()
-            say(f"Ready after {time.monotonic() - began:.1f} s: {card.model} on {card.device}, {card.dtype}.\n")
-            demo = Demo(telegram, stack.store)
-            for scene, chats in demo.scenes:
-                say(f"● {(scene.__doc__ or '').strip()}")
-                scene_began = time.monotonic()
-                await scene()
-                say(f"    held, {time.monotonic() - scene_began:.1f} s")
-                for person in chats:
-                    say("\n" + indented(telegram.transcript(person)) + "\n")
+    async with (
+        Emulator.running() as telegram,
+        Stack(FOLDER / "processes", token=telegram.token, api_url=telegram.api_url) as stack,
+    ):
+        worker = stack.start_worker()
+        stack.start_bot()
+        say("Starting Redis, the bot and a worker that loads Real-ESRGAN …")
+        await stack.workers_are_ready(worker)
+        await telegram.is_polled()
+        (card,) = stack.store.workers()
+        say(f"Ready after {time.monotonic() - began:.1f} s: {card.model} on {card.device}, {card.dtype}.\n")
+        demo = Demo(telegram, stack.store)
+        for scene, chats in demo.scenes:
+            say(f"● {(scene.__doc__ or '').strip()}")
+            scene_began = time.monotonic()
+            await scene()
+            say(f"    held, {time.monotonic() - scene_began:.1f} s")
+            for person in chats:
+                say("\n" + indented(telegram.transcript(person)) + "\n")
     say(f"All of it held, in {time.monotonic() - began:.0f} s. Pictures: {FOLDER.relative_to(REPOSITORY)}")
 
 

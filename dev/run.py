@@ -42,10 +42,10 @@ async def serve() -> int:
             telegram = await ending.enter_async_context(Emulator.running(TOKEN, port=port))
             token, api_url = telegram.token, telegram.api_url
             say("No BOT_TOKEN is set, so Telegram is emulated here.")
-        stack = ending.enter_context(Stack(FOLDER, token=token, api_url=api_url))
+        stack = await ending.enter_async_context(Stack(FOLDER, token=token, api_url=api_url))
         worker, bot = stack.start_worker(), stack.start_bot()
         say(f"Starting Redis, the bot and a worker that loads Real-ESRGAN; logs in {FOLDER.relative_to(REPOSITORY)} …")
-        await asyncio.to_thread(stack.wait_for_workers, worker)
+        await stack.workers_are_ready(worker)
         (card,) = stack.store.workers()
         say(f"Ready: {card.model} on {card.device}, {card.dtype}.")
         if api_url.startswith("http://127.0.0.1"):

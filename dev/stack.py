@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -103,31 +104,43 @@ class Stack:
         }
         self._ending = ExitStack()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
+        # In a thread, on the way in as on the way out: the emulator may live in this event loop, and processes that
+        # are ending still talk to it.
+        await asyncio.to_thread(self._open)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self._ending.close)
+
+    def _open(self) -> None:
         self.redis.start()
         self._ending.callback(self.redis.stop)
         self.store = JobStore(connect(self.redis.url))
         self._ending.callback(self.store.redis.close)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ending.close()
 
     def start_bot(self, **env: str) -> Process:
         """Start the bot; it is ready when the emulator sees it polling."""
         return self._start("bot", ("-m", "bot"), env)
 
     def start_worker(self, name: str = "worker", **env: str) -> Process:
-        """Start a worker; see :meth:`wait_for_workers`."""
+        """Start a worker; see :meth:`workers_are_ready`."""
         return self._start(name, (*CELERY_WORKER, "-n", f"{name}@%h"), env)
 
-    def wait_for_workers(self, *workers: Process, count: int | None = None) -> None:
-        """Wait until that many workers (one for each given, by default) have their models loaded."""
-        wanted = len(workers) if count is None else count
+    async def workers_are_ready(self, *workers: Process) -> None:
+        """Wait until all of these have their models loaded.
+
+        Raises:
+            ProcessDiedError: one ended, or is not ready in time.
+        """
         for worker in workers:
-            worker.wait_until(lambda: len(self.store.workers()) >= wanted, timeout_s=WORKER_START_TIMEOUT_S)
+            await asyncio.to_thread(
+                worker.wait_until,
+                lambda: len(self.store.workers()) >= len(workers),
+                timeout_s=WORKER_START_TIMEOUT_S,
+            )
 
     def _start(self, name: str, arguments: tuple[str, ...], env: Mapping[str, str]) -> Process:
         process = Process(name, arguments, env={**self._env, **env}, folder=self.folder)

@@ -51,7 +51,8 @@ class Door(Protocol):
 
     def fetch(self, job: Job) -> bytes: ...
     def show(self, job: Job, text: str, *, cancellable: bool) -> None: ...
-    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None: ...
+    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> bool: ...
+    def announce(self, job: Job) -> None: ...
     def tell(self, job: Job, text: str) -> None: ...
 
 
@@ -89,17 +90,24 @@ class TelegramDoor:
             if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
                 raise
 
-    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None:
-        """Bring the result to its chat, and say so audibly.
+    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> bool:
+        """Bring the result to its chat.
+
+        Returns:
+            Whether it came without a sound, since it was edited into the status message, and wants :meth:`announce`.
 
         Raises:
             ChatClosedError: the user does not want to hear from us.
             TelegramRefusalError: Telegram does not take it, for example because of its size.
             TelegramUnreachableError, TelegramBusyError: not delivered, or not known whether.
         """
-        if not self._edit_into(job, document):
-            self._send_document(job, document, on_resend=on_resend)
-            return  # a new message makes a sound by itself
+        if self._edit_into(job, document):
+            return True
+        self._send_document(job, document, on_resend=on_resend)
+        return False
+
+    def announce(self, job: Job) -> None:
+        """Say audibly, once and without patience, that the result is there; it does not matter much."""
         try:
             self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
         except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:

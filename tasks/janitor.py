@@ -72,7 +72,7 @@ class Janitor:
             try:
                 self.make_round()
             except RedisError as error:
-                logger.warning("Redis does not answer, waiting for it: %s", error)
+                logger.warning("a round was cut short, Redis does not do its part: %s", error)
             except Exception:  # the outermost boundary of this thread: a bug may not end the rounds
                 logger.exception("a round failed")
             if self._ended.wait(pause_s):

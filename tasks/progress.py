@@ -31,7 +31,7 @@ def edit_interval_s(*, is_group: bool, running_s: float) -> float:
     """Seconds between two edits of a job that has been running for ``running_s``."""
     interval_s = GROUP_INTERVAL_S if is_group else PRIVATE_INTERVAL_S
     doublings = int(running_s // SLOW_AFTER_S)
-    return min(LONGEST_INTERVAL_S, interval_s * 2 ** min(doublings, 10))
+    return min(LONGEST_INTERVAL_S, interval_s * 2.0 ** min(doublings, 10))
 
 
 class ProgressReporter:

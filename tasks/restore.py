@@ -124,8 +124,10 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
-        self._deliver(delivering, restored)
+        silent = self._deliver(delivering, restored)
         self._persist(lambda: self.store.finish(delivering, JobState.DONE))
+        if silent:
+            self.door.announce(delivering)
         logger.info("done: %s", {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()})
 
     def _fetch(self, job: Job) -> bytes:
@@ -171,7 +173,7 @@ class Workshop:
         finally:
             self.device_lock.release()
 
-    def _deliver(self, job: Job, restored: Restored) -> None:
+    def _deliver(self, job: Job, restored: Restored) -> bool:
         width_in, width_out = restored.size_in_wh[0], restored.size_out_wh[0]
         document = Document(
             name=result_name(job, scale=round(width_out / width_in, 1), extension=restored.extension),
@@ -186,7 +188,7 @@ class Workshop:
             ),
         )
         try:
-            self.door.deliver(job, document, on_resend=lambda: self.store.mark_resent(job))
+            return self.door.deliver(job, document, on_resend=lambda: self.store.mark_resent(job))
         except ChatClosedError:
             raise
         except TelegramRefusalError as error:

@@ -34,20 +34,6 @@ TELL_AGAIN_AFTER_S = 60.0
 WORKER_CARD_LIFETIME_S = 15
 JOBS_LOOKED_AT = 200  # for the expected wait; beyond them the average counts
 
-_SCRIPTS = (
-    "attach",
-    "cancel",
-    "claim",
-    "deliver",
-    "finish",
-    "place",
-    "release",
-    "renew",
-    "reroute",
-    "submit",
-    "sweep",
-)
-
 
 def connect(url: str) -> Redis:
     """Open a client that gives up after seconds instead of minutes, so that a caller can say so."""
@@ -70,8 +56,10 @@ class JobStore:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        folder = resources.files("tasks") / "lua"
-        self._scripts = {name: redis.register_script((folder / f"{name}.lua").read_text("utf-8")) for name in _SCRIPTS}
+        files = (file for file in (resources.files("tasks") / "lua").iterdir() if file.name.endswith(".lua"))
+        self._scripts = {
+            file.name.removesuffix(".lua"): redis.register_script(file.read_text("utf-8")) for file in files
+        }
 
     def _run(self, script: str, *args: object) -> Any:
         return self._scripts[script](args=[_text(arg) for arg in args])
@@ -211,10 +199,11 @@ class JobStore:
 
     def lead(self, worker: str, *, for_s: float) -> bool:
         """Whether this worker is, for the next moments, the one of all that does what one is enough for."""
-        leader = self.redis.set("restora:leader", worker, nx=True, get=True, px=_ms(for_s * 2))
-        if leader == worker:
-            self.redis.pexpire("restora:leader", _ms(for_s * 2))
-        return leader in (None, worker)
+        if self.redis.set("restora:leader", worker, nx=True, px=_ms(for_s * 2)):
+            return True
+        if self.redis.get("restora:leader") != worker:
+            return False
+        return bool(self.redis.pexpire("restora:leader", _ms(for_s * 2)))
 
     def first_waiting(self, queue: str, count: int) -> list[Job]:
         """The next jobs of one queue, in the order they will be taken."""

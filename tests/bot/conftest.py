@@ -21,8 +21,10 @@ class World:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(tmp_path_factory) -> AsyncIterator[World]:
     folder = tmp_path_factory.mktemp("bot")
-    async with Emulator.running() as telegram:
-        with Stack(folder, token=telegram.token, api_url=telegram.api_url) as stack:
-            bot = stack.start_bot(MAX_OPEN_JOBS_PER_USER="3")
-            await telegram.is_polled(timeout=30)
-            yield World(telegram, stack, bot)
+    async with (
+        Emulator.running() as telegram,
+        Stack(folder, token=telegram.token, api_url=telegram.api_url) as stack,
+    ):
+        bot = stack.start_bot(MAX_OPEN_JOBS_PER_USER="3")
+        await telegram.is_polled(timeout=30)
+        yield World(telegram, stack, bot)
