@@ -311,5 +311,5 @@ def test_opening_names_what_is_missing(tmp_path: Path) -> None:
         Restorer.open("RealESRGAN_x4plus", weights_dir=tmp_path)
     with pytest.raises(OptionsError, match="RealESRGAN_x4plus"):
         Restorer.open("RealESRGAN_x4pluss", weights_dir=tmp_path)
-    with pytest.raises(OptionsError, match="threads .* not 0"):
+    with pytest.raises(OptionsError, match=r"threads .* not 0"):
         Restorer.open("RealESRGAN_x4plus", weights_dir=tmp_path, threads=0)
