@@ -43,4 +43,6 @@ def convert(
 
 def _as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     # float16 stays, being exact; numpy has no bfloat16, and nothing here computes in float64.
-    return {key: (value if value.dtype is torch.float16 else value.float()).numpy() for key, value in state.items()}
+    kept = {key: value if value.dtype is torch.float16 else value.float() for key, value in state.items()}
+    # A copy, because the tensors may be a view of the file, which the caller is about to remove.
+    return {key: value.numpy().copy() for key, value in kept.items()}

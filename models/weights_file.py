@@ -102,8 +102,8 @@ def sha256_of(path: Path) -> str:
 
 
 def _label(metadata: Mapping[str, str] | None, path: Path) -> Label:
+    fields = dict(metadata or {})
     try:
-        fields = dict(metadata or {})
         fields.pop("seal")
         return Label(
             name=fields["name"],
@@ -112,6 +112,8 @@ def _label(metadata: Mapping[str, str] | None, path: Path) -> Label:
             licence=fields["licence"],
             architecture=Architecture.from_json(fields["architecture"]),
         )
+    except WeightsRefused as exc:
+        raise WeightsRefused(f"{path} is damaged: {exc}") from exc
     except KeyError as exc:
         raise WeightsRefused(
             f"{path} has no label of ours; bring it in with: python -m models weights import {path.name}"
@@ -127,5 +129,5 @@ def _seal(metadata: Mapping[str, str], tensors: Iterable[tuple[str, NDArray[Any]
 
 
 def _flush(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("r+b") as file:
         os.fsync(file.fileno())
