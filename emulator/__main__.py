@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import Sequence
 
 from emulator.errors import UnusableError
@@ -73,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_serve(options))
     except (OSError, UnusableError) as error:
-        print(f"python -m emulator: {error}", flush=True)  # noqa: T201 - the command's output
+        print(f"python -m emulator: {error}", file=sys.stderr)  # noqa: T201 - the command's output
         return 1
     return 0
 

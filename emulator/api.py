@@ -174,7 +174,7 @@ class BotApi:
     async def _until_gone(self, request: web.Request) -> None:
         """Wait until the client has closed the connection or the emulator stops."""
         # aiohttp has no event for a client that leaves while its handler runs
-        while not self.stopping.is_set() and request.transport and not request.transport.is_closing():  # noqa: ASYNC110
+        while not self.stopping.is_set() and request.transport and not request.transport.is_closing():
             await asyncio.sleep(_CONNECTION_CHECK_S)
 
     def _chat(self, arguments: Arguments) -> Chat | None:

@@ -95,8 +95,9 @@ class Page:
     async def type(self, text: str) -> None:
         """Type into what has the focus and press Enter."""
         await self.command("Input.insertText", text=text)
-        for kind in ("keyDown", "keyUp"):
-            await self.command("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", windowsVirtualKeyCode=13)
+        enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+        await self.command("Input.dispatchKeyEvent", type="keyDown", text="\r", **enter)
+        await self.command("Input.dispatchKeyEvent", type="keyUp", **enter)
 
     async def screenshot(self, path: Path, *, size_wh: tuple[int, int] = (1280, 900), dark: bool = False) -> None:
         """Save what the page looks like."""
