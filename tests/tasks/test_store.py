@@ -1,0 +1,354 @@
+"""The job store against a real Redis."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tasks.messages import Accepted, JobState, Refused, WorkerCard
+from tasks.store import MAX_ATTEMPTS, RECORD_LIFETIME_S, JobStore, connect
+from tests.tasks.conftest import UNLIMITED, wish
+
+LEASE_S = 30.0
+
+
+def claim(store, *queues, worker="w", lease_s=LEASE_S):
+    return store.claim(queues or ("restore",), worker=worker, lease_s=lease_s)
+
+
+def order(store, *queues):
+    """The ids in which everything waiting is claimed."""
+    claimed = []
+    while (job := claim(store, *queues)) is not None:
+        claimed.append(job.id)
+    return claimed
+
+
+def test_a_message_handed_in_twice_is_one_job(store):
+    first = store.submit(wish(1, 7), **UNLIMITED)
+    again = store.submit(wish(1, 7), **UNLIMITED)
+    assert (first.fresh, again.fresh) == (True, False)
+    assert first.job == again.job
+    assert order(store) == ["1:7"]
+
+
+def test_a_message_handed_in_again_after_its_end_stays_ended(store, submit):
+    submit(1, 7)
+    store.finish(claim(store), JobState.DONE)
+    answer = store.submit(wish(1, 7), **UNLIMITED)
+    assert (answer.fresh, answer.job.state) == (False, JobState.DONE)
+    assert order(store) == []
+
+
+def test_a_record_comes_back_as_it_was_handed_in(store, submit):
+    job = submit(-100123, 42, pixels=12345)
+    assert (job.id, job.chat_id, job.message_id, job.file_id) == ("-100123:42", -100123, 42, "file--100123-42")
+    assert (job.state, job.pixels, job.attempt, job.status_message_id) == (JobState.QUEUED, 12345, 0, 0)
+    assert abs(job.queued_ms / 1000 - time.time()) < 5
+
+
+def test_one_users_pictures_are_done_in_the_order_they_came(store, submit):
+    ids = [submit(1, message).id for message in range(12)]
+    assert order(store) == ids
+
+
+def test_twenty_pictures_of_one_user_do_not_make_another_wait(store, submit):
+    for message in range(20):
+        submit(1, message)
+    claim(store)
+    submit(2, 1)
+    assert claim(store).id == "2:1"
+
+
+def test_users_take_turns(store, submit):
+    for user in (1, 2, 3):
+        for message in range(4):
+            submit(user, message)
+    turns = [job_id.split(":")[0] for job_id in order(store)]
+    assert all(Counter(turns[i : i + 3]) == {"1": 1, "2": 1, "3": 1} for i in range(0, 12, 3))
+
+
+def test_a_newcomer_waits_for_at_most_one_picture_of_every_other_user(store, submit):
+    for user in range(1, 6):
+        for message in range(10):
+            submit(user, message)
+    for _ in range(23):
+        claim(store)
+    submit(99, 1)
+    assert "99:1" in order(store)[:6]
+
+
+def test_a_user_over_the_limit_is_refused_and_others_are_not(store, submit):
+    for message in range(3):
+        submit(1, message)
+    assert store.submit(wish(1, 3), user_limit=3, total_limit=100) == Refused(reason="user_limit", limit=3)
+    assert store.get("1:3") is None
+    assert isinstance(store.submit(wish(2, 1), user_limit=3, total_limit=100), Accepted)
+
+
+def test_a_message_handed_in_before_is_known_even_when_its_user_is_at_the_limit(store, submit):
+    submit(1, 1)
+    assert isinstance(store.submit(wish(1, 1), user_limit=1, total_limit=1), Accepted)
+
+
+def test_a_full_queue_refuses_and_takes_again_when_there_is_room(store, submit):
+    submit(1, 1)
+    submit(2, 1)
+    assert store.submit(wish(3, 1), user_limit=9, total_limit=2) == Refused(reason="queue_full", limit=2)
+    claim(store)
+    assert isinstance(store.submit(wish(3, 1), user_limit=9, total_limit=2), Accepted)
+
+
+@pytest.mark.parametrize("end", ["done", "failed", "cancelled"])
+def test_an_ended_job_makes_room_for_its_user(store, submit, end):
+    submit(1, 1)
+    job = claim(store)
+    if end == "cancelled":
+        store.cancel_all(1)
+    else:
+        store.finish(job, JobState(end))
+    assert isinstance(store.submit(wish(1, 2), user_limit=1, total_limit=9), Accepted)
+
+
+def test_eight_workers_claim_every_job_exactly_once(redis_server, store, submit):
+    for user in range(20):
+        for message in range(10):
+            submit(user, message)
+
+    def work(number: int) -> list[str]:
+        client = connect(redis_server.url)
+        try:
+            return order(JobStore(client))
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        claimed = [job_id for ids in pool.map(work, range(8)) for job_id in ids]
+    assert len(claimed) == len(set(claimed)) == 200
+
+
+def test_a_worker_takes_only_from_its_queues(store, submit):
+    submit(1, 1, queue="gpu")
+    submit(1, 2)
+    assert order(store, "restore") == ["1:2"]
+    assert order(store, "gpu", "restore") == ["1:1"]
+
+
+def test_a_worker_of_two_queues_takes_the_older_head_first(store, submit):
+    submit(1, 1)
+    submit(2, 1, queue="gpu")
+    submit(3, 1)
+    assert order(store, "gpu", "restore") == ["1:1", "2:1", "3:1"]
+
+
+def test_a_late_attempt_can_change_nothing(store, submit):
+    submit(1, 1)
+    late = claim(store, lease_s=0.01)
+    time.sleep(0.05)
+    store.sweep(longest_run_s=100)
+    now = claim(store)
+    assert (late.attempt, now.attempt) == (1, 2)
+    assert store.renew(late, lease_s=5, progress=0.9)[0] is JobState.RUNNING
+    assert store.begin_delivery(late, lease_s=5) is None
+    assert store.finish(late, JobState.DONE) is False
+    assert store.release(late, blameless=True) is False
+    kept = store.get("1:1")
+    assert (kept.state, kept.attempt, kept.progress) == (JobState.RUNNING, 2, 0.0)
+    assert store.begin_delivery(now, lease_s=5).attempt == 2
+
+
+def test_renewing_keeps_the_lease(store, submit):
+    submit(1, 1)
+    job = claim(store, lease_s=0.2)
+    for _ in range(6):
+        time.sleep(0.06)
+        assert store.renew(job, lease_s=0.2, progress=0.5) == (None, 0)
+        assert store.sweep(longest_run_s=100) == ([], [])
+
+
+def test_a_renewal_tells_the_status_message_that_came_meanwhile(store, submit):
+    submit(1, 1)
+    job = claim(store)
+    assert store.attach_status("1:1", 77) is JobState.RUNNING
+    assert store.renew(job, lease_s=5, progress=0.1) == (None, 77)
+    assert store.begin_delivery(job, lease_s=5).status_message_id == 77
+
+
+def test_a_silent_worker_loses_its_job_to_the_next_one_and_the_job_keeps_its_place(store, submit):
+    ids = [submit(user, 1).id for user in (1, 2, 3)]
+    claim(store, lease_s=0.01)
+    time.sleep(0.05)
+    assert store.sweep(longest_run_s=100) == (["restore"], [])
+    assert order(store) == ids
+
+
+def test_a_job_that_comes_back_to_an_empty_queue_is_not_behind_newcomers(store, submit):
+    for message in range(5):
+        submit(1, message)
+    jobs = [claim(store) for _ in range(5)]
+    store.release(jobs[-1], blameless=True)
+    submit(2, 1)
+    assert order(store) == ["1:4", "2:1"]
+
+
+def test_a_job_is_given_up_after_so_many_silent_workers(store, submit):
+    submit(1, 1)
+    for _ in range(MAX_ATTEMPTS - 1):
+        claim(store, lease_s=0.01)
+        time.sleep(0.03)
+        assert store.sweep(longest_run_s=100) == (["restore"], [])
+    claim(store, lease_s=0.01)
+    time.sleep(0.03)
+    assert store.sweep(longest_run_s=100) == ([], ["1:1"])
+    assert (store.get("1:1").state, store.get("1:1").error) == (JobState.FAILED, "worker_lost")
+    assert order(store) == []
+
+
+def test_workers_that_leave_properly_do_not_count_against_a_job(store, submit):
+    submit(1, 1)
+    for _ in range(MAX_ATTEMPTS + 2):
+        assert store.release(claim(store), blameless=True)
+    assert claim(store, lease_s=0.01).tries == 1
+    time.sleep(0.03)
+    assert store.sweep(longest_run_s=100) == (["restore"], [])
+
+
+def test_a_job_that_ran_too_long_is_failed_and_not_repeated(store, submit):
+    submit(1, 1)
+    claim(store, lease_s=0.01)
+    time.sleep(0.05)
+    assert store.sweep(longest_run_s=0.02) == ([], ["1:1"])
+    assert store.get("1:1").error == "timeout"
+
+
+def test_a_delivery_that_was_cut_off_is_flagged_when_it_is_repeated(store, submit):
+    submit(1, 1)
+    store.begin_delivery(claim(store), lease_s=0.01)
+    time.sleep(0.05)
+    store.sweep(longest_run_s=100)
+    assert claim(store).resent
+
+
+def test_the_owner_of_a_failed_job_is_due_to_be_told_until_somebody_did(store, submit):
+    submit(1, 1)
+    claim(store, lease_s=0.01)
+    time.sleep(0.05)
+    store.sweep(longest_run_s=0.02)
+    (job,) = store.take_untold()
+    assert job.id == "1:1"
+    assert store.take_untold() == []  # somebody is telling; it comes up again later
+    store.redis.zadd("restora:untold", {"1:1": 0})
+    assert [job.id for job in store.take_untold()] == ["1:1"]
+    store.mark_told(job)
+    store.redis.zadd("restora:untold", {"1:1": 0}, xx=True)
+    assert store.take_untold() == []
+
+
+def test_a_done_job_leaves_nobody_to_be_told(store, submit):
+    submit(1, 1)
+    store.finish(claim(store), JobState.DONE)
+    assert store.redis.zcard("restora:untold") == 0
+
+
+def test_cancelling_ends_queued_and_running_jobs_and_leaves_a_delivery_alone(store, submit):
+    for message in range(3):
+        submit(1, message)
+    running, delivering = claim(store), claim(store)
+    submit(2, 1)
+    store.begin_delivery(delivering, lease_s=5)
+    met = {one.job.id: one.was for one in store.cancel_all(1)}
+    assert met == {running.id: JobState.RUNNING, delivering.id: JobState.DELIVERING, "1:2": JobState.QUEUED}
+    states = [store.get(job_id).state for job_id in (running.id, delivering.id, "1:2", "2:1")]
+    assert states == [JobState.CANCELLED, JobState.DELIVERING, JobState.CANCELLED, JobState.QUEUED]
+    assert store.renew(running, lease_s=5, progress=0.5)[0] is JobState.CANCELLED
+    assert store.begin_delivery(running, lease_s=5) is None
+    assert order(store) == ["2:1"]
+    assert store.sweep(longest_run_s=0) == ([], [])
+
+
+def test_nobody_cancels_a_job_of_somebody_else(store, submit):
+    submit(1, 1)
+    assert store.cancel(2, "1:1") is None
+    assert store.get("1:1").state is JobState.QUEUED
+
+
+def test_cancelling_twice_tells_that_it_was_over(store, submit):
+    submit(1, 1)
+    assert store.cancel(1, "1:1").was is JobState.QUEUED
+    assert store.cancel(1, "1:1").was is JobState.CANCELLED
+    assert store.cancel(1, "1:2") is None
+
+
+def test_only_long_running_jobs_are_cancelled_where_that_is_asked(store, submit):
+    for message in range(2):
+        submit(1, message)
+    running = claim(store)
+    assert store.cancel_all(1, running_for_s=600) == []
+    store.redis.hincrby(f"restora:job:{running.id}", "started_ms", -601_000)
+    assert [one.job.id for one in store.cancel_all(1, running_for_s=600)] == [running.id]
+    assert store.get("1:1").state is JobState.QUEUED
+
+
+def test_the_place_counts_the_jobs_before_and_the_wait_their_pixels(store, submit):
+    store.announce(card("a", seconds_per_pixel=0.001))
+    store.announce(card("b", seconds_per_pixel=0.003))
+    jobs = [submit(user, 1, pixels=1000 * user) for user in (1, 2, 3)]
+    places = [store.place(job) for job in jobs]
+    assert [place.place for place in places] == [1, 2, 3]
+    assert [place.wait_s for place in places] == pytest.approx(
+        [0.002 * 1000, 0.002 * (1000 / 2 + 2000), 0.002 * (3000 / 2 + 3000)]
+    )
+    claim(store)
+    assert store.place(jobs[0]) is None
+    assert store.place(jobs[1]).place == 1
+
+
+def test_without_a_worker_of_the_queue_there_is_a_place_but_no_wait(store, submit):
+    store.announce(card("gpu-only", queues=("gpu",)))
+    assert store.place(submit(1, 1)).wait_s is None
+
+
+def test_a_worker_is_known_until_it_leaves(store):
+    store.announce(card("a"))
+    assert store.workers() == [card("a")]
+    assert 0 < store.redis.ttl("restora:worker:a") <= 15
+    store.withdraw("a")
+    assert store.workers() == []
+
+
+def test_jobs_of_a_queue_nobody_serves_move_with_their_fair_places(store, submit):
+    for user in (1, 2):
+        for message in range(3):
+            submit(user, message, queue="gpu")
+    submit(3, 1)
+    assert store.reroute("gpu", "restore") == 6
+    assert store.waiting("gpu") == 0
+    moved = order(store, "restore")
+    assert set(moved[:3]) == {"1:0", "2:0", "3:1"}
+    assert set(moved[3:5]) == {"1:1", "2:1"}
+    assert store.get("1:0").queue == "restore"
+
+
+def test_records_of_ended_jobs_are_forgotten_in_the_end_and_open_ones_are_not(store, submit):
+    submit(1, 1)
+    submit(1, 2)
+    store.finish(claim(store), JobState.DONE)
+    assert 0 < store.redis.ttl("restora:job:1:1") <= RECORD_LIFETIME_S
+    assert store.redis.ttl("restora:job:1:2") == -1
+
+
+def test_one_worker_leads_until_it_falls_silent(store):
+    assert store.lead("a", for_s=0.05)
+    assert not store.lead("b", for_s=0.05)
+    assert store.lead("a", for_s=0.05)
+    time.sleep(0.15)
+    assert store.lead("b", for_s=0.05)
+
+
+def card(name, *, queues=("restore",), seconds_per_pixel=1e-4):
+    return WorkerCard(
+        name=name, queues=queues, model="m", device="cpu", dtype="float32", seconds_per_pixel=seconds_per_pixel
+    )
