@@ -15,6 +15,7 @@ from emulator.bodies import CutOffError, read_arguments
 from emulator.chats import Chat
 from emulator.errors import ApiError, bad_request, unauthorized
 from emulator.faults import DOWNLOAD, Fault, Faults
+from emulator.files import StoredFile
 from emulator.floods import FloodControl
 from emulator.journal import Call, Journal
 from emulator.methods import Arguments, Poll, find_method
@@ -49,26 +50,28 @@ class BotApi:
 
     async def call(self, request: web.Request) -> web.StreamResponse:
         """Answer one call of a method."""
+        if request.match_info["token"] != self.telegram.token:
+            return _refusal(unauthorized())
+        call = self._begin(request.match_info["method"])
         try:
-            self._check_token(request)
-            name, handler = find_method(request.match_info["method"], self.poll)
-            arguments = await read_arguments(
-                request, lambda values: self.faults.strike_upload(name, _number(values.get("chat_id")))
-            )
+            call.method, handler = find_method(call.method, self.poll)
+            arguments = await self._read(request, call)
         except ApiError as error:
-            return _refusal(error)
-        except CutOffError:
-            self._record(request.match_info["method"], Arguments(), "ResetDuringUpload")
-            return _break(request)
-        chat_id = self._chat_id(arguments)
-        fault = self.faults.strike(name, chat_id, uploaded=bool(arguments.uploads))
-        if name == "getUpdates":
-            call = Call(name, None, {}, self.telegram.clock())
+            response: web.StreamResponse = self._refuse(call, error)
+        except CutOffError as error:
+            self._note(call, Arguments(error.values), faults.ResetDuringUpload())
+            response = _break(request)
         else:
-            call = self._record(name, arguments, type(fault).__name__ if fault else None)
-        response = await self._answer(request, call, handler, arguments, fault)
+            fault = self.faults.strike(call.method, self._chat_id(arguments), uploaded=bool(arguments.uploads))
+            self._note(call, arguments, fault)
+            response = await self._answer(request, call, handler, arguments, fault)
         call.finished = self.telegram.clock()
         return response
+
+    async def _read(self, request: web.Request, call: Call) -> Arguments:
+        return await read_arguments(
+            request, lambda values: self.faults.strike_upload(call.method, self._chat_id(Arguments(values)))
+        )
 
     async def _answer(
         self, request: web.Request, call: Call, handler: Handler, arguments: Arguments, fault: Fault | None
@@ -82,12 +85,10 @@ class BotApi:
                 self.floods.check(call.method, self._chat(arguments), _messages_in(arguments))
             result = await self._execute(request, call, handler, arguments)
         except ApiError as error:
-            call.error = error.description
-            return _refusal(error)
+            return self._refuse(call, error)
         except Exception:  # the outermost boundary: a bot gets JSON even from a broken emulator
             logger.exception("the emulator failed in %s", call.method)
-            call.error = "Internal Server Error"
-            return _refusal(ApiError(500, call.error))
+            return self._refuse(call, ApiError(500, "Internal Server Error"))
         if isinstance(fault, faults.ResetAfter):
             return _break(request)
         return web.json_response({"ok": True, "result": result})
@@ -101,34 +102,46 @@ class BotApi:
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Hand out a file whose path getFile opened."""
-        try:
-            self._check_token(request)
-        except ApiError as error:
-            return _refusal(error)
-        fault = self.faults.strike(DOWNLOAD, None)
-        call = self._record(DOWNLOAD, Arguments(dict(request.match_info)), type(fault).__name__ if fault else None)
-        stopped = await self._suffer(request, fault)
-        if stopped is not None:
-            return stopped
-        file = self.telegram.files.at_path(request.match_info["path"])
-        call.finished = self.telegram.clock()
-        if file is None:
-            call.error = "Not Found"
-            return _refusal(ApiError(404, "Not Found"))
-        if isinstance(fault, faults.ResetAfter):
-            return await _break_half_way(request, file.content)
-        call.executed = True
-        return web.Response(body=file.content, content_type="application/octet-stream")
-
-    def _check_token(self, request: web.Request) -> None:
         if request.match_info["token"] != self.telegram.token:
-            raise unauthorized()
+            return _refusal(unauthorized())
+        path = request.match_info["path"]
+        file = self.telegram.files.at_path(path)
+        call = self._begin(DOWNLOAD)
+        arguments = Arguments({"file_path": path, "file_id": file.file_id if file else None})
+        fault = self.faults.strike(DOWNLOAD, self._chat_id(arguments))
+        self._note(call, arguments, fault)
+        response = await self._suffer(request, fault)
+        if response is None:
+            response = await self._hand_out(request, call, file, fault)
+        call.finished = self.telegram.clock()
+        return response
 
-    def _record(self, method: str, arguments: Arguments, fault: str | None) -> Call:
-        kept = {name: value for name, value in arguments.for_record().items() if name != "token"}
-        call = self.journal.begin(method, self._chat_id(arguments), kept, self.telegram.clock())
-        call.fault = fault
+    async def _hand_out(
+        self, request: web.Request, call: Call, file: StoredFile | None, fault: Fault | None
+    ) -> web.StreamResponse:
+        if file is None:
+            return self._refuse(call, ApiError(404, "Not Found"))
+        content = await asyncio.to_thread(file.body.read)
+        if isinstance(fault, faults.ResetAfter):
+            return await _break_half_way(request, content)
+        call.executed = True
+        return web.Response(body=content, content_type="application/octet-stream")
+
+    def _begin(self, method: str) -> Call:
+        """Record a call, unless it is one of the endless polls."""
+        call = Call(method, None, {}, self.telegram.clock())
+        if method.lower() != "getupdates":
+            self.journal.calls.append(call)
         return call
+
+    def _note(self, call: Call, arguments: Arguments, fault: Fault | None) -> None:
+        call.chat_id = self._chat_id(arguments)
+        call.arguments = arguments.for_record()
+        call.fault = type(fault).__name__ if fault else None
+
+    def _refuse(self, call: Call, error: ApiError) -> web.Response:
+        call.error = error.description
+        return _refusal(error)
 
     async def _suffer(self, request: web.Request, fault: Fault | None) -> web.StreamResponse | None:
         """What happens before the call is handled; an answer if it will not be."""
@@ -181,9 +194,13 @@ class BotApi:
         return self.telegram.chats.get(_number(arguments.values.get("chat_id")) or 0)
 
     def _chat_id(self, arguments: Arguments) -> int | None:
-        """The chat a call concerns, for a callback query the one with the button."""
-        query = self.telegram.queries.get(str(arguments.values.get("callback_query_id")))
-        return query.message.chat.id if query else _number(arguments.values.get("chat_id"))
+        """The chat a call concerns: of a callback query the one with the button, of a file the one it came from."""
+        values = arguments.values
+        query = self.telegram.queries.get(str(values.get("callback_query_id")))
+        if query is not None:
+            return query.message.chat.id
+        chat = self.telegram.file_chats.get(str(values.get("file_id")))
+        return chat.id if chat is not None else _number(values.get("chat_id"))
 
 
 def _number(value: object) -> int | None:

@@ -17,7 +17,11 @@ _FIELD_MAX = limits.MIB  # bytes of one value that is no file
 
 
 class CutOffError(Exception):
-    """The connection is to break while the body is still arriving."""
+    """The connection is to break while the body is still arriving; ``values`` came before that."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self.values = values
 
 
 async def read_arguments(request: web.Request, cut_off: Callable[[dict[str, Any]], bool]) -> Arguments:
@@ -66,7 +70,7 @@ async def _multipart(
                 continue
             if not uploads and cut_off(values):
                 await _read_half(request, part)
-                raise CutOffError
+                raise CutOffError(values)
             content = await _read(part, limits.UPLOAD_MAX_BYTES)
             too_large = too_large or len(content) > limits.UPLOAD_MAX_BYTES
             uploads[part.name] = Upload(content, part.filename, part.headers.get("Content-Type", ""))

@@ -155,8 +155,11 @@ class Control:
 
     async def calls(self, request: web.Request) -> web.Response:
         """The record of calls, of one ``method`` or ``chat_id`` if given."""
-        chat_id = request.query.get("chat_id")
-        calls = self._api.journal.of(request.query.get("method"), int(chat_id) if chat_id else None)
+        try:
+            chat_id = int(request.query["chat_id"]) if "chat_id" in request.query else None
+        except ValueError:
+            raise _refuse("chat_id is no number") from None
+        calls = self._api.journal.of(request.query.get("method"), chat_id)
         return web.json_response([call.to_json() for call in calls])
 
     async def transcript(self, _: web.Request) -> web.Response:

@@ -35,12 +35,6 @@ class Journal:
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
-    def begin(self, method: str, chat_id: int | None, arguments: dict[str, Any], time: float) -> Call:
-        """Note that a call began."""
-        call = Call(method, chat_id, arguments, time)
-        self.calls.append(call)
-        return call
-
     def of(self, method: str | None = None, chat_id: int | None = None) -> list[Call]:
         """The calls of one method, of one chat, or both."""
         return [

@@ -148,6 +148,10 @@ class Message:
             message["reply_markup"] = now.keyboard.markup
         return message
 
+    def to_inaccessible_json(self) -> JSON:
+        """The Bot API's InaccessibleMessage, which stands for a deleted one below a pressed button."""
+        return {"message_id": self.message_id, "chat": self.chat.to_json(), "date": 0}
+
     def __repr__(self) -> str:
         """Short enough for a failed assertion."""
         return f"<message {self.message_id} of {self.sender.name}: {self.kind} {self.text!r} {self.buttons}>"

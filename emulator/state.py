@@ -38,7 +38,7 @@ class CallbackQuery:
         return {
             "id": self.id,
             "from": self.person.to_json(),
-            "message": self.message.to_json(),
+            "message": self.message.to_json() if not self.message.deleted else self.message.to_inaccessible_json(),
             "chat_instance": chat_instance,
             "data": self.data,
         }
@@ -81,6 +81,7 @@ class Telegram:
         self.updates = UpdateQueue()
         self.chats: dict[int, Chat] = {}
         self.queries: dict[str, CallbackQuery] = {}
+        self.file_chats: dict[str, Chat] = {}  # where a file was first seen
         self.profile = Profile()
         self.revision = 0
         self._subscribers: list[Callable[[], None]] = []
@@ -226,6 +227,8 @@ class Telegram:
         previous: Version | None = None,
         action: str | None = None,
     ) -> None:
+        for file in version.media.files if version and version.media else ():
+            self.file_chats.setdefault(file.file_id, chat)
         number = self.revision + 1
         chat.timeline.append(Event(number, self.clock(), kind, message, version, previous, action))
         self.changed()

@@ -33,7 +33,6 @@ def person_view(person: Account, chat: Chat) -> JSON:
         "name": person.name,
         "language_code": person.language_code,
         "blocked": chat.blocked,
-        "messages": len(chat.messages),
     }
 
 

@@ -33,6 +33,7 @@ _TYPES = {
     "blockquote": "blockquote",
 }
 _CHARACTER = re.compile(r"&(?:lt|gt|amp|quot|#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6});")
+_TAG_END = re.compile(r"\s*>")
 _NAME = re.compile(r"/?[^\s<>/]*")
 _ATTRIBUTE = re.compile(r"""\s*([^\s=>"'/]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>"']+))?""")
 
@@ -91,13 +92,13 @@ class _Parser:
             value = (match.group(2) or "").strip("\"'")
             attributes[match.group(1).lower()] = unescape(value)
             end = match.end()
-        closing = re.compile(r"\s*>").match(self.source, end)
+        closing = _TAG_END.match(self.source, end)
         if closing is None:
             raise self._error("Unclosed start tag", position)
         return attributes, closing.end()
 
     def _end_tag(self, position: int, end: int, name: str) -> int:
-        closing = re.compile(r"\s*>").match(self.source, end)
+        closing = _TAG_END.match(self.source, end)
         if closing is None:
             raise self._error("Unclosed end tag", position)
         if not self.open:

@@ -39,6 +39,24 @@ async def test_other_web_pages_are_kept_out(client: aiohttp.ClientSession, heade
         assert response.status == 403
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Host": "emulator:8081"}, 200),
+        ({"Host": "[::1]:8081"}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+async def test_the_bot_api_is_for_programs_not_for_web_pages(
+    telegram: Emulator, client: aiohttp.ClientSession, headers: dict[str, str], status: int
+) -> None:
+    async with client.get(f"/bot{telegram.token}/getMe", headers=headers) as response:
+        assert response.status == status
+
+
 async def test_the_page_itself_is_let_in(telegram: Emulator, client: aiohttp.ClientSession) -> None:
     headers = {"Origin": telegram.api_url, "Sec-Fetch-Site": "same-origin"}
     async with client.post("/emulator/people", json={"first_name": "Ann"}, headers=headers) as response:

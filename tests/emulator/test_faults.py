@@ -88,6 +88,7 @@ async def test_an_upload_is_cut_off_half_way(bot: Bot, telegram: Emulator, ann: 
     with pytest.raises(TelegramNetworkError):
         await bot.send_document(ann.id, document)
     assert (received(ann), rule.struck) == ([], 1)
+    assert [call.fault for call in telegram.calls_of("sendDocument", chat=ann)] == ["ResetDuringUpload"]
     await bot.send_document(ann.id, document)
     assert (await ann.receives_document()).media.file.size == size
 
@@ -152,6 +153,17 @@ async def test_downloads_fail_on_demand_whole_or_half_way(bot: Bot, telegram: Em
     downloaded = await bot.download(photo.file_id)
     assert downloaded is not None
     assert downloaded.read() == photo.content
+
+
+async def test_downloads_fail_for_the_chat_the_file_came_from(bot: Bot, telegram: Emulator, ann: Person) -> None:
+    bob = telegram.user("Bob")
+    of_ann, of_bob = await ann.sends_photo(picture()), await bob.sends_photo(picture())
+    rule = telegram.misbehaves("download", ServerError(), chat=bob, times=None)
+    assert await bot.download(of_ann.file_id)
+    with pytest.raises(aiohttp.ClientResponseError):
+        await bot.download(of_bob.file_id)
+    assert rule.struck == 1
+    assert [len(telegram.calls_of("download", chat=person)) for person in (ann, bob)] == [1, 1]
 
 
 async def test_a_fault_concerns_only_its_method_its_chat_and_its_turn(

@@ -21,6 +21,7 @@ from aiogram.types import (
     BotCommand,
     BotCommandScopeChat,
     BufferedInputFile,
+    InaccessibleMessage,
     InlineKeyboardButton,
     InlineKeyboardMarkup,
     InputMediaDocument,
@@ -354,6 +355,16 @@ async def test_a_callback_query_is_answered_once(bot: Bot, ann: Person) -> None:
     too_old = "query is too old and response timeout expired or query ID is invalid"
     await refused(bot.answer_callback_query(query.id), too_old)
     await refused(bot.answer_callback_query("1"), too_old)
+
+
+async def test_a_button_of_a_deleted_message_comes_with_an_inaccessible_one(bot: Bot, ann: Person) -> None:
+    await bot.send_message(ann.id, "sure?", reply_markup=keyboard(["Yes"]))
+    message = await ann.receives_message()
+    await ann.deletes_message(message)
+    await ann.presses(message, "Yes")
+    query = (await bot.get_updates())[-1].callback_query
+    assert query is not None
+    assert isinstance(query.message, InaccessibleMessage)
 
 
 async def test_a_callback_query_cannot_be_answered_late() -> None:
