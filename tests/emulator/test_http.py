@@ -10,8 +10,9 @@ from typing import Any
 
 import aiohttp
 import pytest
+import requests
 
-from emulator import Emulator, Person
+from emulator import BadGateway, Emulator, Person, ResetDuringUpload
 
 
 @pytest.fixture
@@ -99,6 +100,25 @@ async def test_a_synchronous_client_can_download(
         path = (await answer(response))["result"]["file_path"]
     async with client.get(f"{telegram.api_url}/file/bot{telegram.token}/{path}") as response:
         assert await response.read() == bytes(range(256))
+
+
+async def test_the_synchronous_client_of_a_worker_sends_and_fails_as_at_telegram(
+    telegram: Emulator, ann: Person
+) -> None:
+    def send(content: bytes) -> requests.Response:
+        files = {"document": ("фото.png", content, "image/png")}
+        return requests.post(url(telegram, "sendDocument"), data={"chat_id": ann.id}, files=files, timeout=20)
+
+    response = await asyncio.to_thread(send, b"result")
+    assert response.json()["result"]["document"]["file_name"] == "фото.png"
+    assert (await ann.receives_document()).content == b"result"
+    telegram.misbehaves("sendDocument", ResetDuringUpload())
+    with pytest.raises(requests.ConnectionError):
+        await asyncio.to_thread(send, bytes(30_000_000))
+    telegram.misbehaves("sendDocument", BadGateway())
+    assert (await asyncio.to_thread(send, b"result")).status_code == 502
+    too_large = await asyncio.to_thread(send, bytes(50 * 1024 * 1024 + 1))
+    assert too_large.json() == {"ok": False, "error_code": 413, "description": "Request Entity Too Large"}
 
 
 async def test_200_requests_at_once_are_all_answered(telegram: Emulator) -> None:
