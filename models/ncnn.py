@@ -1,12 +1,10 @@
-"""Read ncnn models: the .param graph and the .bin weights, into the official key layout.
+"""Read ncnn models: the .param graph and the .bin weights.
 
 Written from ncnn's own description of its files,
 https://github.com/Tencent/ncnn/wiki/param-and-model-file-structure and
 https://github.com/Tencent/ncnn/wiki/operation-param-weight-table. Convolution weights are
 preceded by a flag (0: float32, 0x01306B47: float16, padded to 4 bytes); biases and PReLU slopes are bare
-float32. Weights are matched to keys by graph order, checked by shape and by the exact end of the
-.bin; ``models.ncnn_graph`` then proves the match by running the graph. Only the layers that RRDBNet and
-SRVGGNetCompact export to are known. Free of torch.
+float32. Only the layers that RRDBNet and SRVGGNetCompact export to are known. Free of torch.
 """
 
 from __future__ import annotations
@@ -19,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.architecture import detect_architecture
 from models.errors import WeightsMissing, WeightsRefused
 
 MAGIC = "7767517"
@@ -30,8 +27,6 @@ MAX_PARAM_BYTES = 4 << 20  # 40 times that of the largest official model
 MAX_BIN_BYTES = 1 << 30
 ARRAY_KEY = -23300  # parameter N of array type is written as -23300 - N
 KERNEL = 3  # of every convolution of both networks
-RRDB_CONVS_AROUND = 6  # conv_first, conv_body, conv_up1, conv_up2, conv_hr, conv_last
-RRDB_CONVS_PER_BLOCK = 15
 
 Array = NDArray[Any]
 Value = float | tuple[float, ...]
@@ -110,44 +105,6 @@ def parse_param(text: str) -> list[Layer]:
     if layer_count != len(layers):
         raise WeightsRefused(f"damaged ncnn .param file: {layer_count} layers announced, {len(layers)} there")
     return layers
-
-
-def to_state_dict(layers: list[Layer]) -> dict[str, Array]:
-    """Name the weights of a graph as the official checkpoints do.
-
-    Returns:
-        Official keys to float16 or float32 arrays.
-
-    Raises:
-        WeightsRefused: the layers are those of neither network.
-    """
-    weighted = [(layer.weight, layer.bias) for layer in layers if layer.weight is not None]
-    dense = any(layer.kind == "Concat" for layer in layers)
-    stems = _rrdbnet_stems(len(weighted)) if dense else _srvgg_stems(len(weighted))
-    state: dict[str, Array] = {}
-    for stem, (weight, bias) in zip(stems, weighted, strict=True):
-        state[f"{stem}.weight"] = weight
-        if bias is not None:
-            state[f"{stem}.bias"] = bias
-    detect_architecture(state)  # raises where it is neither
-    return state
-
-
-def _rrdbnet_stems(count: int) -> list[str]:
-    blocks, rest = divmod(count - RRDB_CONVS_AROUND, RRDB_CONVS_PER_BLOCK)
-    if blocks < 1 or rest:
-        raise WeightsRefused(f"a dense network of {count} convolutions is no RRDBNet")
-    body = [
-        f"body.{block}.rdb{dense}.conv{conv}"
-        for block in range(blocks)
-        for dense in range(1, 4)
-        for conv in range(1, 6)
-    ]
-    return ["conv_first", *body, "conv_body", "conv_up1", "conv_up2", "conv_hr", "conv_last"]
-
-
-def _srvgg_stems(count: int) -> list[str]:
-    return [f"body.{index}" for index in range(count)]
 
 
 def _bounded_read(path: Path, limit: int) -> bytes:

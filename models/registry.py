@@ -199,7 +199,7 @@ _TABLE = (
             UrlMirror(url="https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/RealESRGAN_x2plus.pth"),
         ),
         architecture=_rrdbnet(scale=2, num_block=23),
-        purpose="photographs that need only doubling; four times the speed of x4plus",
+        purpose="photographs that need only doubling",
     ),
     ModelSpec(
         name="RealESRGAN_x4plus_anime_6B",

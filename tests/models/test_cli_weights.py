@@ -11,6 +11,7 @@ import sys
 import tempfile
 import termios
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,7 @@ def test_ctrl_c_ends_with_status_130_and_the_part_can_be_continued(tmp_path: Pat
         assert reached.wait(60)
         while not part.is_file() or part.stat().st_size < 900_000:
             assert process.poll() is None
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     let_go.set()
