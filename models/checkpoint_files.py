@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.errors import WeightsMissing, WeightsRefused
+from models.esrgan_layouts import with_official_names
 
 WRAPPERS = ("params_ema", "params")
 PICKLE_SUFFIXES = {".pth", ".pt", ".ckpt"}
@@ -67,7 +68,7 @@ def load_state_dict(path: Path) -> dict[str, Tensor]:
         state = _unwrap(_read_pickle(path), path)
     else:
         raise WeightsRefused(f"{path.name}: weights are .pth, .pt, .ckpt or .safetensors files")
-    return _without_module_prefix(state, path)
+    return with_official_names(_without_module_prefix(state, path))
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.architecture import Architecture, detect_architecture
+from models.archs import RRDBNet, SRVGGNetCompact
 from models.checkpoints import interpolate, load_network, load_state_dict
 from models.errors import OptionsError, WeightsMissing, WeightsRefused
 from models.registry import MODELS
@@ -62,6 +63,44 @@ def test_real_files_of_mixed_precision_load_into_float32(shared: Path, name):
     network = load_network(detect_architecture(state), state)
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
     assert_same({key: tensor.float() for key, tensor in state.items()}, network.state_dict())
+
+
+NUMBERED = {
+    "conv_first": "model.0",
+    "conv_body": "model.1.sub.2",
+    "conv_up1": "model.3",
+    "conv_up2": "model.6",
+    "conv_hr": "model.8",
+    "conv_last": "model.10",
+}
+WORDED = {"conv_body": "trunk_conv", "conv_up1": "upconv1", "conv_up2": "upconv2", "conv_hr": "HRconv"}
+
+
+def in_esrgans_words(key: str, *, numbered: bool) -> str:
+    stem, leaf = key.rsplit(".", 1)
+    trunk, inner = ("model.1.sub", ".0") if numbered else ("RRDB_trunk", "")
+    if stem.startswith("body."):
+        return stem.replace("body", trunk).replace("rdb", "RDB") + f"{inner}.{leaf}"
+    return f"{(NUMBERED if numbered else WORDED).get(stem, stem)}.{leaf}"
+
+
+@pytest.mark.parametrize("numbered", [True, False])
+def test_models_trained_with_esrgans_own_code_are_read_under_the_official_names(tmp_path: Path, numbered):
+    state = RRDBNet(num_feat=6, num_block=2, num_grow_ch=3).state_dict()
+    older = {in_esrgans_words(key, numbered=numbered): tensor for key, tensor in state.items()}
+    assert len(older) == len(state)
+    assert not {key for key in older if key.startswith("body")}
+    torch.save(older, tmp_path / "a.pth")
+    assert_same(load_state_dict(tmp_path / "a.pth"), state)
+
+
+def test_an_older_model_with_fewer_layers_is_refused_not_guessed(tmp_path: Path):
+    state = RRDBNet(num_feat=6, num_block=2, num_grow_ch=3).state_dict()
+    older = {in_esrgans_words(key, numbered=False): value for key, value in state.items() if "up2" not in key}
+    torch.save(older, tmp_path / "a.pth")
+    found = load_state_dict(tmp_path / "a.pth")
+    with pytest.raises(WeightsRefused, match=r"2 missing \(conv_up2\.bias, conv_up2\.weight\)"):
+        load_network(detect_architecture(found), found)
 
 
 class _Touch:
@@ -261,15 +300,11 @@ def test_networks_of_different_layout_are_not_blended(tiny):
     ],
 )
 def test_an_rrdbnet_of_any_size_is_recognised(arguments):
-    from models.archs import RRDBNet
-
     assert detect_architecture(RRDBNet(**arguments).state_dict()) == Architecture(name="RRDBNet", arguments=arguments)
 
 
 @pytest.mark.parametrize(("num_feat", "num_conv", "upscale"), [(4, 0, 1), (5, 1, 2), (8, 12, 3), (3, 7, 8)])
 def test_an_srvgg_of_any_size_is_recognised(num_feat, num_conv, upscale):
-    from models.archs import SRVGGNetCompact
-
     network = SRVGGNetCompact(num_feat=num_feat, num_conv=num_conv, upscale=upscale)
     found = detect_architecture(network.state_dict())
     assert found == Architecture(
