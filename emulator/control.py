@@ -65,7 +65,8 @@ class Control:
 
     async def people(self, _: web.Request) -> web.Response:
         """Everybody, and the bot."""
-        return web.json_response({"people": people_view(self._telegram), "bot": bot_view(self._telegram, None)})
+        bot = bot_view(self._telegram, None, connected=self._api.poll.connected)
+        return web.json_response({"people": people_view(self._telegram), "bot": bot})
 
     async def add_person(self, request: web.Request) -> web.Response:
         """A new person of ``first_name`` and ``language_code``."""
@@ -81,7 +82,7 @@ class Control:
         person, chat = self._person(request)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
-        feed = Feed(self._telegram, person, chat, self._api.stopping)
+        feed = Feed(self._api, person, chat)
         try:
             async for event in feed.events():
                 await response.write(event)

@@ -9,22 +9,23 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from emulator.accounts import Account
+from emulator.api import BotApi
 from emulator.chats import Chat
 from emulator.errors import JSON
 from emulator.state import Telegram
 from emulator.views import bot_view, message_view, person_view
 
-HEARTBEAT_S = 15.0  # so that a page that left is noticed
+HEARTBEAT_S = 3.0  # so that a page that left is noticed, and a bot that stopped
 
 
 class Feed:
     """What one page has been told about one chat so far."""
 
-    def __init__(self, telegram: Telegram, person: Account, chat: Chat, stopping: asyncio.Event) -> None:
-        self._telegram = telegram
+    def __init__(self, api: BotApi, person: Account, chat: Chat) -> None:
+        self._api = api
+        self._telegram = api.telegram
         self._person = person
         self._chat = chat
-        self._stopping = stopping
         self._position = 0
         self._told: dict[str, Any] = {}
 
@@ -35,7 +36,7 @@ class Feed:
         try:
             self._position = len(self._chat.timeline)
             yield _event("chat", [message_view(message) for message in self._chat.messages])
-            while not self._stopping.is_set():
+            while not self._api.stopping.is_set():
                 changed.clear()
                 for event in self._news():
                     yield event
@@ -48,10 +49,13 @@ class Feed:
 
     def _news(self) -> list[bytes]:
         return [
-            *self._if_new("bot", bot_view(self._telegram, self._person.language_code)),
+            *self._if_new("bot", self._bot()),
             *self._if_new("people", people_view(self._telegram)),
             *self._timeline(),
         ]
+
+    def _bot(self) -> JSON:
+        return bot_view(self._telegram, self._person.language_code, connected=self._api.poll.connected)
 
     def _if_new(self, kind: str, told: Any) -> list[bytes]:
         if self._told.get(kind) == told:

@@ -13,8 +13,8 @@ from emulator.messages import Message
 from emulator.state import Telegram
 
 
-def bot_view(telegram: Telegram, language_code: str | None) -> JSON:
-    """The bot's name and the command menu of a language, or else the general one."""
+def bot_view(telegram: Telegram, language_code: str | None, *, connected: bool) -> JSON:
+    """The bot's name and the command menu of a language, or else the general one; whether it is running."""
     menus = telegram.profile.commands
     commands = menus.get(("default", language_code or "")) or menus.get(("default", ""), [])
     names, descriptions = telegram.profile.names, telegram.profile.descriptions
@@ -23,6 +23,7 @@ def bot_view(telegram: Telegram, language_code: str | None) -> JSON:
         "username": telegram.bot.username,
         "description": descriptions.get(language_code or "") or descriptions.get("") or "",
         "commands": commands,
+        "connected": connected,
     }
 
 

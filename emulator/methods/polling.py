@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 
 from emulator import limits
 from emulator.errors import JSON, bad_request, conflict
 from emulator.methods.arguments import Arguments
 from emulator.state import Telegram
+
+_BETWEEN_POLLS_S = 4.0
 
 
 class Poll:
@@ -17,12 +21,17 @@ class Poll:
     def __init__(self, telegram: Telegram) -> None:
         self._telegram = telegram
         self._current: asyncio.Event | None = None
-        self.count = 0  # polls begun so far
+        self._ended = -math.inf  # when the last poll ended, in seconds of time.monotonic
 
     @property
     def waiting(self) -> bool:
         """Whether a bot is waiting for updates right now."""
         return self._current is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a bot waits for updates or did so a moment ago: between two polls it handles the first one's."""
+        return self.waiting or time.monotonic() - self._ended < _BETWEEN_POLLS_S
 
     async def get_updates(self, _: Telegram, arguments: Arguments) -> list[JSON]:
         """Up to ``limit`` updates from ``offset`` on, after waiting at most ``timeout`` seconds for the first."""
@@ -56,12 +65,12 @@ class Poll:
             unsubscribe()
             if self._current is taken_over:
                 self._current = None
+                self._ended = time.monotonic()
 
     def _take_over(self) -> asyncio.Event:
         if self._current is not None:
             self._current.set()
         self._current = asyncio.Event()
-        self.count += 1
         self._telegram.changed()
         return self._current
 

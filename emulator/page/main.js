@@ -8,7 +8,8 @@ import "/page/faults.js";
 
 const byId = (id) => document.getElementById(id);
 const ACTIONS = { typing: "is typing…", upload_document: "is sending a file…", upload_photo: "is sending a photo…" };
-const chat = { person: null, messages: new Map(), source: null, blocked: false, actionTimer: null };
+const IDLE = { true: "bot", false: "not running: no bot asks for updates" };
+const chat = { person: null, messages: new Map(), source: null, blocked: false, connected: true, actionTimer: null };
 
 function attempt(action) {
   return async (...given) => {
@@ -126,6 +127,8 @@ byId("messages").addEventListener("scroll", () => { isAtEnd.before = isAtEnd(); 
 // The bot
 
 function showBot(bot) {
+  chat.connected = bot.connected;
+  showAction({ action: null });
   byId("bot-name").textContent = bot.name;
   byId("bot-avatar").textContent = bot.name[0].toUpperCase();
   document.title = `${bot.name} · Telegram emulator`;
@@ -138,7 +141,8 @@ function showBot(bot) {
 
 function showAction({ action }) {
   clearTimeout(chat.actionTimer);
-  byId("status").textContent = action ? ACTIONS[action] || "is busy…" : "bot";
+  byId("status").textContent = action ? ACTIONS[action] || "is busy…" : IDLE[String(chat.connected)];
+  byId("status").classList.toggle("absent", !chat.connected);
   byId("status").classList.toggle("busy", Boolean(action));
   if (action) chat.actionTimer = setTimeout(() => showAction({ action: null }), 5000);
 }

@@ -21,6 +21,13 @@ async def start(*arguments: str) -> Process:
     )
 
 
+async def until_connected(client: aiohttp.ClientSession, address: str) -> None:
+    connected = False
+    while not connected:
+        async with client.get(f"{address}/emulator/people") as response:
+            connected = (await response.json())["bot"]["connected"]
+
+
 async def test_it_prints_its_address_serves_and_stops_on_sigterm() -> None:
     process = await start("--port", "0", "--faults", '{"fault": "ServerError", "method": "getMe"}')
     assert process.stdout is not None
@@ -32,7 +39,7 @@ async def test_it_prints_its_address_serves_and_stops_on_sigterm() -> None:
                 async with client.get(f"{address}/bot{TOKEN}/getMe") as response:
                     statuses.append(response.status)
             poll = asyncio.create_task(client.get(f"{address}/bot{TOKEN}/getUpdates?timeout=30"))
-            await asyncio.sleep(0.2)
+            await until_connected(client, address)
             process.send_signal(signal.SIGTERM)
             async with await poll as response:
                 assert (await response.json())["result"] == []

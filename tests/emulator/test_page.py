@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import requests
 from aiogram import Bot, Dispatcher, F
 from aiogram.types import BotCommand, BufferedInputFile, CallbackQuery, InputMediaDocument, Message
 from PIL import Image
@@ -106,6 +107,18 @@ async def test_a_person_sends_a_picture_presses_a_button_and_gets_it_back_larger
     (chat,) = telegram.state.chats.values()
     assert [message.kind for message in chat.messages] == ["text", "text", "photo", "document"]
     assert chat.messages[-1].reply_to is chat.messages[2]
+
+
+async def test_the_page_tells_that_no_bot_is_running(telegram: Emulator) -> None:
+    async with open_page(telegram.api_url) as page:
+        await becomes(page, "Ann", "en")
+        await page.until("document.querySelector('#status').innerText.startsWith('not running')")
+        poll = asyncio.create_task(
+            asyncio.to_thread(requests.get, f"{telegram.api_url}/bot{telegram.token}/getUpdates?timeout=2", timeout=9)
+        )
+        await page.until("document.querySelector('#status').innerText === 'bot'")
+        await poll
+        await page.until("document.querySelector('#status').innerText.startsWith('not running')")
 
 
 async def test_the_command_menu_sends_the_command(page: Page) -> None:
