@@ -53,6 +53,7 @@ def _configuration() -> dict[str, Any]:
         settings.redis_url.get_secret_value(),
         queues=settings.worker_queues,
         hard_limit_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
+        soft_shutdown_s=settings.worker_soft_shutdown_s,
     )
 
 
@@ -77,9 +78,8 @@ def _set_up_logging(**_: object) -> None:
 @signals.celeryd_init.connect
 def _check_before_start(**_: object) -> None:
     """Refuse to start without weights, in one line that says how to get them."""
-    from models.weights import WeightsStore
-
     from models.errors import RestorationError
+    from models.weights import WeightsStore
 
     settings = _settings()
     try:

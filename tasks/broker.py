@@ -21,7 +21,9 @@ DEFAULT_QUEUE = "restore"
 GPU_QUEUE = "gpu"
 
 
-def celery_config(redis_url: str, *, queues: tuple[str, ...], hard_limit_s: float = 720.0) -> dict[str, Any]:
+def celery_config(
+    redis_url: str, *, queues: tuple[str, ...], hard_limit_s: float = 720.0, soft_shutdown_s: float = 20.0
+) -> dict[str, Any]:
     """The configuration that every process of the queue shares."""
     return {
         "broker_url": redis_url,
@@ -52,7 +54,7 @@ def celery_config(redis_url: str, *, queues: tuple[str, ...], hard_limit_s: floa
         "worker_prefetch_multiplier": 1,
         "worker_proc_alive_timeout": 180,  # a replaced child loads its models before it says that it is up
         "worker_max_tasks_per_child": None,
-        "worker_soft_shutdown_timeout": 20,
+        "worker_soft_shutdown_timeout": soft_shutdown_s,  # then the job is handed back
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,

@@ -1,0 +1,94 @@
+"""The whole way on real parts: bot, workers with Real-ESRGAN's own weights, Redis; only Telegram is emulated."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from dev.stack import REPOSITORY, Process, Stack
+from emulator import Emulator
+
+LEASE_S = 3.0
+
+
+@dataclass
+class Town:
+    """Everything that runs."""
+
+    telegram: Emulator
+    stack: Stack
+    bot: Process
+    workers: list[Process] = field(default_factory=list)
+
+    async def job_of(self, message):
+        return self.stack.store.get(f"{message.chat.id}:{message.message_id}")
+
+    def log(self) -> str:
+        return "".join(process.log.read_text() for process in [self.bot, *self.workers])
+
+
+@asynccontextmanager
+async def running_town(folder, *, workers: int = 1, **env: str) -> AsyncIterator[Town]:
+    async with (
+        Emulator.running() as telegram,
+        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={"LEASE_S": str(LEASE_S), **env}) as stack,
+    ):
+        town = Town(telegram, stack, stack.start_bot())
+        town.workers = [stack.start_worker(f"worker{number}") for number in range(workers)]
+        await stack.workers_are_ready(*town.workers)
+        await telegram.is_polled(timeout=30)
+        yield town
+
+
+@pytest.fixture(scope="session")
+def weights() -> None:
+    if not (REPOSITORY / "weights" / "RealESRGAN_x4plus.safetensors").is_file():
+        pytest.skip("needs RealESRGAN_x4plus: python -m models weights fetch RealESRGAN_x4plus")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def town(tmp_path_factory, weights) -> AsyncIterator[Town]:
+    """Two workers that live through the whole session."""
+    async with running_town(tmp_path_factory.mktemp("town"), workers=2, WORKER_THREADS="1") as town:
+        yield town
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def frail(tmp_path, weights) -> AsyncIterator[Town]:
+    """One worker, for tests that break something."""
+    async with running_town(tmp_path) as town:
+        yield town
+
+
+def picture(width: int, height: int, colour=(120, 90, 60), *, file_format: str = "PNG", mode: str = "RGB") -> bytes:
+    """Soft stripes in one colour, so that a result can be told from that of another picture."""
+    image = Image.new(mode, (width, height), colour)
+    for x in range(0, width, 7):
+        image.paste(
+            tuple(min(255, c + 25) for c in colour) if isinstance(colour, tuple) else colour, (x, 0, x + 2, height)
+        )
+    buffer = io.BytesIO()
+    image.save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def opened(content: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(content))
+    image.load()
+    return image
+
+
+def mean_colour(content: bytes) -> tuple[float, ...]:
+    small = opened(content).convert("RGB").resize((1, 1), Image.Resampling.BOX)
+    return small.getpixel((0, 0))
+
+
+async def in_time(seconds: float, began: float) -> None:
+    assert time.monotonic() - began < seconds, f"took {time.monotonic() - began:.1f} s"
