@@ -42,7 +42,8 @@ def import_layers(layers: list[Layer]) -> dict[str, Tensor]:
         ours, theirs = network(picture), run_graph(layers, picture)
     if ours.shape != theirs.shape:
         raise WeightsRefused(
-            f"the graph makes {theirs.shape[-1]} px of {SIDE}, {architecture.name} with its weights {ours.shape[-1]}"
+            f"the graph makes {SIDE} px into {theirs.shape[-1]}, its weights are those of a network that makes "
+            f"{ours.shape[-1]} of them; a model that resizes its own result cannot be taken over"
         )
     if not torch.allclose(ours, theirs, rtol=0, atol=TOLERANCE * float(ours.abs().max())):
         raise WeightsRefused(f"the graph computes something other than {architecture} with its weights")
