@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import models
+from models.cli.threads import sleep_while_waiting
 from models.registry import DEFAULT_MODEL
 from models.weights import DEFAULT_FOLDER, WeightsStore
 
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         DeviceUnavailable: no such device or number format here.
         WeightsError: ``--measure`` and the model cannot be loaded.
     """
+    sleep_while_waiting()
     facts = gather(args)
     if args.json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")

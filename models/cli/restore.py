@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 import models
 from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
+from models.cli.threads import sleep_while_waiting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
 from models.registry import DEFAULT_MODEL
 from models.weights import DEFAULT_FOLDER
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not source.exists():
         raise OptionsError(f"{source} is not there")
+    sleep_while_waiting()
     options = models.RestoreOptions(
         outscale=args.outscale,
         output_format=wanted_format(source, args.output, args.format),
