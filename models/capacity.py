@@ -6,10 +6,14 @@ import torch
 
 from models.device import Engine
 
-CPU_TILE = 256  # px; see benchmarks/upscale.py
+# Measured with RealESRGAN_x4plus in bfloat16 on two cores: seconds per window pixel rise by a fifth from 128 to 256 px
+# (caches), what overlap adds falls from 56 to 27 %; the process takes 0.7 GB at 256 px, 1.9 GB at 512.
+CPU_TILE = 256  # px
 CUDA_TILE = 384
 MIN_TILE = 64  # px; smaller tiles spend more on overlap than on the picture
-OVERLAP = 16  # px; seams of RealESRGAN_x4plus are within rounding of the untiled picture from here on
+# RealESRGAN_x4plus against the untiled picture, cut into far too many tiles of 64 px: 40.1 dB with 8 px, 40.9 with the
+# reference's 10, 42.8 with 16, 45.7 with 24. The compact networks see 18 px and are within rounding with 16.
+OVERLAP = 16  # px
 
 # RRDBNet at its peak holds three tensors of 64 channels at the output's size, and the convolution its workspace.
 VALUES_PER_OUTPUT_PIXEL = 256
