@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.alpha import keep_in_neighbourhood, premultiply, to_depth, to_uint16, unpremultiply
@@ -19,6 +19,7 @@ def test_depths_convert_there_and_back_exactly() -> None:
     np.testing.assert_array_equal(to_depth(deep, UINT8), np.floor(deep / 257 + 0.5))
 
 
+@settings(deadline=None)  # shared machines
 @given(seed=st.integers(0, 99), gray=st.booleans())
 def test_8_bit_colours_survive_premultiplication_wherever_they_can_be_seen(seed: int, gray: bool) -> None:
     pixels = noise(9, 9, *([] if gray else [3]), seed=seed)

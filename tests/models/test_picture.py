@@ -7,7 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
@@ -85,6 +85,7 @@ def test_one_bit_pictures_are_black_and_white() -> None:
     np.testing.assert_array_equal(picture.pixels, [[255, 0]])
 
 
+@settings(deadline=None)  # shared machines
 @given(darkest=st.integers(0, 255))
 def test_16_bits_are_told_by_the_file_not_by_how_bright_it_is(darkest: int) -> None:
     # RealESRGANer takes a 16-bit picture without a value above 256 for an 8-bit one.
@@ -142,6 +143,7 @@ def test_an_orientation_that_does_not_exist_is_ignored(orientation: int) -> None
     np.testing.assert_array_equal(read(png(pixels, exif=exif)).pixels, pixels)
 
 
+@settings(deadline=None)  # shared machines
 @given(orientation=st.integers(1, 8))
 def test_turning_keeps_every_pixel(orientation: int) -> None:
     pixels = noise(4, 6)
@@ -220,6 +222,7 @@ def test_formats_that_are_not_on_the_list_are_not_opened() -> None:
         read(saved(Image.new("RGB", (8, 8)), "PPM"))
 
 
+@settings(deadline=None)  # shared machines
 @given(share=st.floats(0.3, 0.97))
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
 def test_half_a_file_is_refused_not_half_restored(format_: str, share: float) -> None:
@@ -228,6 +231,7 @@ def test_half_a_file_is_refused_not_half_restored(format_: str, share: float) ->
         read(data[: int(len(data) * share)])
 
 
+@settings(deadline=None)  # shared machines
 @given(data=st.data())
 def test_a_picture_with_flipped_bytes_is_a_picture_or_an_error_of_ours(data: st.DataObject) -> None:
     format_ = data.draw(st.sampled_from(["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"]))

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.resize import resize, result_size
 from tests.models.toys import noise
 
 
+@settings(deadline=None)  # shared machines
 @given(width=st.integers(1, 9999), height=st.integers(1, 9999), outscale=st.floats(1e-6, 16))
 def test_no_side_ever_vanishes(width: int, height: int, outscale: float) -> None:
     out_width, out_height = result_size((width, height), outscale)

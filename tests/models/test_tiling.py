@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.tiling import Region, Tile, batches, tile_grid
@@ -25,6 +25,7 @@ def grids(draw: st.DrawFn) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
+@settings(deadline=None)  # shared machines
 @given(grid=grids())
 def test_cores_cover_every_pixel_exactly_once(placement: Literal["shifted", "clipped"], grid: dict[str, int]) -> None:
     times_covered = np.zeros((grid["height"], grid["width"]), int)
@@ -34,6 +35,7 @@ def test_cores_cover_every_pixel_exactly_once(placement: Literal["shifted", "cli
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
+@settings(deadline=None)  # shared machines
 @given(grid=grids())
 def test_a_core_has_its_overlap_wherever_the_picture_goes_on(
     placement: Literal["shifted", "clipped"], grid: dict[str, int]
@@ -50,6 +52,7 @@ def test_a_core_has_its_overlap_wherever_the_picture_goes_on(
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
+@settings(deadline=None)  # shared machines
 @given(grid=grids())
 def test_windows_start_and_end_where_the_network_can_fold_pixels(
     placement: Literal["shifted", "clipped"], grid: dict[str, int]
@@ -59,6 +62,7 @@ def test_windows_start_and_end_where_the_network_can_fold_pixels(
         assert [n % grid["align"] for n in (window.y, window.x, window.height, window.width)] == [0, 0, 0, 0]
 
 
+@settings(deadline=None)  # shared machines
 @given(grid=grids())
 def test_shifted_windows_have_one_shape_no_larger_than_asked_for(grid: dict[str, int]) -> None:
     tiles = tile_grid(**grid)
