@@ -153,7 +153,7 @@ class Restorer:
 
     @property
     def seconds_per_pixel(self) -> float:
-        """Per input pixel of a picture large enough to be cut into tiles, measured when it was opened."""
+        """Per input pixel of a picture cut into tiles: measured when opened, and by every picture since."""
         tiling = self._tiling(RestoreOptions())
         windows = self._upsampler.windows_pixels(REFERENCE_SIDE, REFERENCE_SIDE, tiling)
         return self._seconds_per_window_pixel[self._upsampler] * windows / REFERENCE_SIDE**2
@@ -188,10 +188,11 @@ class Restorer:
         work = planes.count * upsampler.windows_pixels(picture.size_wh[1], picture.size_wh[0], tiling)
         size_wh = result_size(picture.size_wh, options.outscale or self.scale)
         self._refuse_too_large(picture, size_wh, options)
-        self._refuse_too_slow(picture, work * self._seconds_per_window_pixel[upsampler], options)
+        self._refuse_too_slow(picture, upsampler, work, options)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * UPSCALE_SHARE), should_stop=should_stop)
         with clock.stage("upscale"):
             planes = planes.upscaled(lambda lq: upsample_somehow(upsampler, lq, tiling, watch), self.scale)
+        self._learn(upsampler, clock.seconds()["upscale"], work)
         watch.check()
         with clock.stage("resize"):
             result = planes.resized(size_wh).as_picture(picture)
@@ -240,6 +241,12 @@ class Restorer:
         upsampler(lq, tiling)
         self._seconds_per_window_pixel[upsampler] = (time.perf_counter() - start) / CALIBRATION_SIDE**2
 
+    def _learn(self, upsampler: TiledUpsampler, seconds: float, work: int) -> None:
+        """Let a real picture, if it was not too small to say anything, correct what the short calibration found."""
+        if work >= CALIBRATION_SIDE**2:
+            before = self._seconds_per_window_pixel[upsampler]
+            self._seconds_per_window_pixel[upsampler] = (before + seconds / work) / 2
+
     def _refuse_too_large(self, picture: Picture, size_wh: tuple[int, int], options: RestoreOptions) -> None:
         """Before any work: a result, or the network's output on the way to it, that is too large."""
         width, height = (max(asked, side * self.scale) for asked, side in zip(size_wh, picture.size_wh, strict=True))
@@ -254,8 +261,12 @@ class Restorer:
                 f"a result of {size_wh[0]}x{size_wh[1]} has longer sides than {options.output_format} can hold"
             )
 
-    def _refuse_too_slow(self, picture: Picture, estimate_s: float, options: RestoreOptions) -> None:
-        if options.max_seconds is not None and estimate_s > options.max_seconds:
+    def _refuse_too_slow(self, picture: Picture, upsampler: TiledUpsampler, work: int, options: RestoreOptions) -> None:
+        if options.max_seconds is None or work * self._seconds_per_window_pixel[upsampler] <= options.max_seconds:
+            return
+        self._calibrate(upsampler)  # the machine may have been busy with something else the last time
+        estimate_s = work * self._seconds_per_window_pixel[upsampler]
+        if estimate_s > options.max_seconds:
             raise ImageTooLarge(
                 f"a picture of {picture.size_wh[0]}x{picture.size_wh[1]} would take about {estimate_s:.0f} s "
                 f"here, the limit is {options.max_seconds:.0f} s"

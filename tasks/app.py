@@ -18,6 +18,7 @@ from typing import Any
 from celery import Celery, signals
 from filelock import FileLock
 
+from models.cli.threads import sleep_while_waiting
 from tasks.broker import TASK_NAME, Doorbell, celery_config
 from tasks.door import TelegramDoor
 from tasks.janitor import Janitor
@@ -90,6 +91,7 @@ def _check_before_start(**_: object) -> None:
 
 @signals.worker_process_init.connect
 def _open_workshop(**_: object) -> None:
+    sleep_while_waiting()
     try:
         _build(_settings(), queues=tuple(sorted(app.amqp.queues.consume_from)))
     except Exception as error:  # Celery would log it and go on with a child that cannot work
@@ -148,6 +150,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         store,
         door,
         card=card,
+        seconds_per_pixel=lambda: restorer.seconds_per_pixel,
         ring=bell.ring,
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,

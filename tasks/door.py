@@ -178,7 +178,8 @@ class TelegramDoor:
 
 def result_name(job: Job, *, scale: float, extension: str) -> str:
     """Name of the result: the user's own file name where there is one, made harmless."""
-    stem = re.sub(r"[\x00-\x1f\x7f\"\\/:*?<>|]+", "_", job.file_name).rpartition(".")[0] or job.kind
+    name = re.sub(r"[\x00-\x1f\x7f\"\\/:*?<>|]+", "_", job.file_name)
+    stem = (name.rpartition(".")[0] if "." in name else name) or job.kind
     return f"{stem[:100]}_x{scale:g}.{extension}"
 
 

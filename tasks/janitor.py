@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from redis import RedisError
 
@@ -41,6 +42,7 @@ class Janitor:
         door: Door,
         *,
         card: WorkerCard,
+        seconds_per_pixel: Callable[[], float],
         ring: Callable[[str], object],
         lease_s: float,
         longest_run_s: float,
@@ -48,6 +50,7 @@ class Janitor:
         self._store = store
         self._door = door
         self._card = card
+        self._seconds_per_pixel = seconds_per_pixel
         self._ring = ring
         self._lease_s = lease_s
         self._longest_run_s = longest_run_s
@@ -84,7 +87,7 @@ class Janitor:
         Raises:
             redis.RedisError: Redis does not answer; the next round does what is left.
         """
-        self._store.announce(self._card)
+        self._store.announce(replace(self._card, seconds_per_pixel=self._seconds_per_pixel()))
         self._rescue_jobs_of_silent_workers()
         self._leave_queues_nobody_serves()
         for queue in self._card.queues:

@@ -48,6 +48,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="default: the cores this process may use")
     parser.add_argument("--tile", type=int, metavar="N", help="side of a tile in input pixels, 0: no tiles")
     parser.add_argument("--overlap", type=int, metavar="N", help="pixels around a tile that only the network sees")
+    parser.add_argument(
+        "--border", type=int, default=10, metavar="N", help="pixels to reflect the picture by (default: %(default)s)"
+    )
     parser.add_argument("--format", choices=("auto", "png", "jpeg", "webp"), help="default: what OUT is called")
     parser.add_argument("--weights-dir", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of weights")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")
@@ -71,6 +74,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         output_format=wanted_format(source, args.output, args.format),
         tile=args.tile,
         overlap=args.overlap,
+        border=args.border,
     )
     restorer = models.Restorer.open(
         args.model,

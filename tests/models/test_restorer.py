@@ -277,6 +277,22 @@ def test_what_would_take_too_long_is_refused_with_numbers(nearest: Restorer) -> 
     nearest.restore(png(noise(64, 64, 3)), RestoreOptions(max_seconds=3600))
 
 
+def test_a_machine_that_was_busy_when_it_was_measured_is_measured_again_before_a_refusal(nearest):
+    picture, options = png(noise(64, 64, 3)), RestoreOptions(max_seconds=60)
+    for upsampler in nearest._seconds_per_window_pixel:
+        nearest._seconds_per_window_pixel[upsampler] = 1.0  # an hour for this picture
+    assert nearest.restore(picture, options).size_out_wh == (64 * nearest.scale, 64 * nearest.scale)
+
+
+def test_real_pictures_correct_the_estimate(nearest):
+    for upsampler in nearest._seconds_per_window_pixel:
+        nearest._seconds_per_window_pixel[upsampler] = 1.0
+    before = nearest.seconds_per_pixel
+    for _ in range(3):
+        nearest.restore(png(noise(96, 96, 3)))
+    assert nearest.seconds_per_pixel < before / 7
+
+
 def test_the_time_per_pixel_counts_the_overlap_too() -> None:
     restorer = restorer_of(Conv3x3(convolutions=3))
     assert 0 < restorer.seconds_per_pixel < 1e-3

@@ -212,8 +212,7 @@ async def test_a_picture_that_would_take_too_long_is_refused_with_advice(tmp_pat
     async with running_town(tmp_path, JOB_TIMEOUT_S="2") as town:
         user = town.telegram.user("Huge")
         photo = await user.sends_photo(picture(1280, 960))
-        status = await user.receives_message()
-        await user.sees(status, containing=en.failed("image_too_large"), timeout=20)
+        await user.receives_text(containing=en.failed("image_too_large"), timeout=20)
         assert (await town.job_of(photo)).state is JobState.FAILED
         await user.sends_photo(picture(8, 8))
         await user.receives_document(timeout=20)

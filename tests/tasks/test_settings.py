@@ -1,0 +1,72 @@
+"""``.env.example`` and the settings classes say the same."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tasks.settings import BotSettings, SettingsError, WorkerSettings, load_settings
+from tests.conftest import REPOSITORY
+
+TOKEN = "123456789:" + "A" * 35
+OF_COMPOSE = {"REDIS_PASSWORD"}
+OF_THE_COMMAND_LINE = {"RESTORA_WEIGHTS_MIRROR"}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for name in settings_names():
+        monkeypatch.delenv(name, raising=False)
+
+
+def settings_names():
+    return {name.upper() for kind in (BotSettings, WorkerSettings) for name in kind.model_fields}
+
+
+def examples():
+    text = (REPOSITORY / ".env.example").read_text("utf-8")
+    return dict(re.findall(r"^#?([A-Z][A-Z_]+)=(.*)$", text, flags=re.MULTILINE))
+
+
+def test_every_setting_is_in_the_example_and_nothing_else():
+    assert set(examples()) - OF_COMPOSE - OF_THE_COMMAND_LINE == settings_names()
+
+
+@pytest.mark.parametrize("kind", [BotSettings, WorkerSettings])
+def test_the_defaults_in_the_example_are_the_defaults(kind, monkeypatch):
+    monkeypatch.setenv("BOT_TOKEN", TOKEN)
+    defaults = load_settings(kind)
+    for name, value in examples().items():
+        if name.lower() in kind.model_fields and name not in ("BOT_TOKEN", "WORKER_THREADS"):
+            monkeypatch.setenv(name, value)
+    assert load_settings(kind) == defaults
+
+
+@pytest.mark.parametrize("token", ["", "x", "123:short", "123456789:" + "A" * 35 + " ", "abc:" + "A" * 35])
+def test_a_malformed_token_is_refused_without_showing_it(monkeypatch, token):
+    monkeypatch.setenv("BOT_TOKEN", token)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(BotSettings)
+    assert "BOT_TOKEN" in str(caught.value)
+    assert not token or token not in str(caught.value)
+
+
+def test_the_environment_wins_over_the_file(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text(f"BOT_TOKEN={TOKEN}\nLOG_LEVEL=DEBUG\n")
+    assert load_settings(BotSettings).log_level == "DEBUG"
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    assert load_settings(BotSettings).log_level == "ERROR"
+
+
+def test_an_empty_line_of_the_file_means_the_default(tmp_path):
+    (tmp_path / ".env").write_text(f"BOT_TOKEN={TOKEN}\nTELEGRAM_API_URL=\n")
+    assert load_settings(BotSettings).telegram_api_url == "https://api.telegram.org"
+
+
+def test_secrets_do_not_show_in_the_settings(monkeypatch):
+    monkeypatch.setenv("BOT_TOKEN", TOKEN)
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@localhost/0")
+    assert TOKEN not in repr(load_settings(WorkerSettings))
+    assert "hunter2" not in repr(load_settings(WorkerSettings))
