@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from emulator.accounts import Account
 from emulator.errors import JSON
 from emulator.messages import Message, Version
+from emulator.reply_keyboards import ReplyKeyboard
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,15 @@ class Event:
         return (before.text, before.entities, before.media) == (after.text, after.entities, after.media)
 
 
+@dataclass(frozen=True, slots=True)
+class ShownKeyboard:
+    """The keyboard under somebody's input field."""
+
+    keyboard: ReplyKeyboard
+    message: Message  # which brought it
+    hidden: bool  # a one-time keyboard after its use; the person can open it again
+
+
 @dataclass(eq=False, slots=True)
 class Chat:
     """A chat. Message numbers start at 1 in each, so that they alone never identify a message."""
@@ -48,6 +58,7 @@ class Chat:
     bot_is_admin: bool = False
     action: str | None = None
     action_until: float = 0.0
+    hidden_keyboards: set[tuple[int, int]] = field(default_factory=set)  # (message, person) of used one-time keyboards
 
     @property
     def messages(self) -> list[Message]:
@@ -70,6 +81,17 @@ class Chat:
         """The message of this number unless it was deleted."""
         message = self.numbered.get(message_id)
         return None if message is None or message.deleted else message
+
+    def keyboard_for(self, person: Account) -> ShownKeyboard | None:
+        """What ``person`` has under the input field: the newest keyboard, unless that was removed or deleted."""
+        for message in reversed(self.numbered.values()):
+            keyboard = message.reply_keyboard
+            if keyboard is None or (keyboard.selective and not self.is_private and not message.is_about(person)):
+                continue
+            if message.deleted or not isinstance(keyboard, ReplyKeyboard):
+                return None
+            return ShownKeyboard(keyboard, message, (message.message_id, person.id) in self.hidden_keyboards)
+        return None
 
     def to_json(self) -> JSON:
         """The Bot API's Chat."""

@@ -67,6 +67,14 @@ def parse_keyboard(markup: JSON | None) -> Keyboard | None:
     return Keyboard(parsed, {"inline_keyboard": [row for row in rows if row]}) if parsed else None
 
 
+def parse_edited_keyboard(markup: JSON | None) -> Keyboard | None:
+    """The inline keyboard of an edit, which may bring no other kind of markup."""
+    keyboard = parse_keyboard(markup)
+    if markup and "inline_keyboard" not in markup:
+        raise bad_request("inline keyboard expected")
+    return keyboard
+
+
 def _parse_button(button: Any) -> Button:
     if not isinstance(button, dict):
         raise bad_request("can't parse inline keyboard button: InlineKeyboardButton must be an Object")

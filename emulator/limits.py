@@ -19,6 +19,9 @@ CALLBACK_DATA_MAX_BYTES: Final = 64  # [api] InlineKeyboardButton.callback_data:
 CALLBACK_ANSWER_MAX: Final = 200  # [api] answerCallbackQuery: text of 0-200 characters
 BUTTONS_PER_ROW_MAX: Final = 8  # observed; more do not fit a row
 BUTTONS_MAX: Final = 100  # observed
+KEYS_PER_ROW_MAX: Final = 12  # https://github.com/tdlib/td, ReplyMarkup.cpp: what is beyond is cut silently
+KEYS_MAX: Final = 300  # the same
+PLACEHOLDER_MAX: Final = 64  # [api] ReplyKeyboardMarkup.input_field_placeholder: 1-64 characters
 
 # Files
 GET_FILE_MAX_BYTES: Final = 20 * MIB  # [api] getFile: bots can download files of up to 20 MB

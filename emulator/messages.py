@@ -10,6 +10,7 @@ from emulator.entities import Entity, utf16_slice
 from emulator.errors import JSON
 from emulator.keyboards import Keyboard
 from emulator.media import Media
+from emulator.reply_keyboards import ReplyKeyboard, ReplyKeyboardRemoval
 
 if TYPE_CHECKING:
     from emulator.chats import Chat
@@ -50,6 +51,7 @@ class Message:
     history: list[Version]
     reply_to: Message | None = None
     media_group_id: str | None = None
+    reply_keyboard: ReplyKeyboard | ReplyKeyboardRemoval | None = None  # what came with it for below the input field
     deleted: bool = False
     edited: bool = False
     extra: JSON = field(default_factory=dict)  # service messages and contacts, locations, polls
@@ -115,6 +117,12 @@ class Message:
     def from_bot(self) -> bool:
         """Whether the bot wrote it."""
         return self.sender.is_bot
+
+    def is_about(self, person: Account) -> bool:
+        """Whether it answers to ``person`` or mentions them, which is who a selective keyboard is for."""
+        if self.reply_to is not None and self.reply_to.sender is person:
+            return True
+        return person.username is not None and f"@{person.username}" in self.formatted("mention")
 
     def formatted(self, kind: str) -> list[str]:
         """The parts of the text that are, for instance, "bold"."""

@@ -72,6 +72,16 @@ class Client:
         """Send something without text and media: a contact, a location, a dice."""
         return self._post(Version(self.telegram.clock()), extra=extra)
 
+    def press_key(self, key: str) -> Message:
+        """Press a key of the keyboard under the input field: that sends its text, in a group as a reply."""
+        shown = self.chat.keyboard_for(self.person)
+        if shown is None or key not in shown.keyboard.keys:
+            raise UnusableError(f"there is no key {key!r} under the input field of {self.person.name}")
+        message = self.send_text(key, None if self.chat.is_private else shown.message)
+        if shown.keyboard.one_time:
+            self.telegram.hide_keyboard(self.person, shown.message)
+        return message
+
     def press(self, message: Message, data: str) -> CallbackQuery:
         """Press the button of ``message`` that carries ``data``."""
         return self.telegram.press(self.person, message, data)

@@ -138,6 +138,20 @@ class Person:
         query = self._client.press(message, found.callback_data)
         return await self._until(lambda: _answer(query), timeout, f"an answer to the button {found.text!r}")
 
+    @property
+    def keyboard(self) -> tuple[tuple[str, ...], ...]:
+        """The keys under the input field, row by row; empty if there are none or they are hidden."""
+        shown = self.chat.keyboard_for(self.account)
+        return () if shown is None or shown.hidden else shown.keyboard.rows
+
+    async def presses_key(self, key: str, *, timeout: float = TIMEOUT_S) -> Message:
+        """Press a key under the input field, found by its text or a part of it: sends the text and returns that.
+
+        The key is waited for ``timeout`` seconds, as the keyboard may still be on its way.
+        """
+        found = await self._until(lambda: self._find_key(key), timeout, f"a key {key!r} under the input field")
+        return self._client.press_key(found)
+
     async def presses(self, message: Message, data: str) -> CallbackQuery:
         """Press a button by its data, even one that is no longer shown, without waiting for the answer."""
         return self._client.press(message, data)
@@ -273,6 +287,10 @@ class Person:
                     if fits(button, candidate):
                         return message, candidate
         return None
+
+    def _find_key(self, wanted: str) -> str | None:
+        keys = [key for row in self.keyboard for key in row]
+        return wanted if wanted in keys else next((key for key in keys if wanted in key), None)
 
     def _failure(self, reason: str) -> str:
         return f"{reason}\n\n{transcript(self.chat)}\n"

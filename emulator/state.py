@@ -16,6 +16,7 @@ from emulator.chats import Chat, Event
 from emulator.errors import JSON, UnusableError
 from emulator.files import FileStore
 from emulator.messages import Message, Version
+from emulator.reply_keyboards import ReplyKeyboard, ReplyKeyboardRemoval
 from emulator.updates import UpdateQueue
 
 FIRST_USER_ID = 500_000_001
@@ -136,12 +137,20 @@ class Telegram:
         *,
         reply_to: Message | None = None,
         media_group_id: str | None = None,
+        reply_keyboard: ReplyKeyboard | ReplyKeyboardRemoval | None = None,
         extra: JSON | None = None,
     ) -> Message:
         """Put a message into a chat, and the update of a person's message into the queue."""
         number = len(chat.numbered) + 1
         message = Message(
-            number, chat, sender, [version], reply_to, media_group_id, extra=extra if extra is not None else {}
+            number,
+            chat,
+            sender,
+            [version],
+            reply_to,
+            media_group_id,
+            reply_keyboard,
+            extra=extra if extra is not None else {},
         )
         chat.numbered[number] = message
         if sender.is_bot:
@@ -202,6 +211,11 @@ class Telegram:
         self.updates.put("callback_query", query.to_json(str(message.chat.id * 7919)))
         self.changed()
         return query
+
+    def hide_keyboard(self, person: Account, message: Message) -> None:
+        """Put the one-time keyboard that ``message`` brought out of a person's sight."""
+        message.chat.hidden_keyboards.add((message.message_id, person.id))
+        self.changed()
 
     def _report(self, message: Message) -> None:
         chat = message.chat

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from emulator.chats import Chat
 from emulator.media import Media
 from emulator.messages import Message, Version
+from emulator.reply_keyboards import ReplyKeyboard
 
 _INDENT = 10
 
@@ -16,11 +17,26 @@ def transcript(chat: Chat) -> str:
     """Everything that was said in ``chat``, one block per message, edits as a chain."""
     width = max((len(message.sender.name) for message in chat.numbered.values()), default=0)
     title = f"── {chat.name} ({chat.type} chat {chat.id}) " + ("── bot blocked " if chat.blocked else "")
-    blocks = [_block(message, width) for message in chat.numbered.values()]
+    keyboards = _keyboard_lines(chat)
+    blocks = [_block(message, width, keyboards.get(message.message_id)) for message in chat.numbered.values()]
     return "\n".join([title.ljust(72, "─"), *(blocks or ["   (nothing was said)"])])
 
 
-def _block(message: Message, width: int) -> str:
+def _keyboard_lines(chat: Chat) -> dict[int, str]:
+    """What changed under the input field, by the number of the message that changed it."""
+    lines: dict[int, str] = {}
+    present: ReplyKeyboard | None = None
+    for message in chat.numbered.values():
+        if message.reply_keyboard is None:
+            continue
+        keyboard = message.reply_keyboard if isinstance(message.reply_keyboard, ReplyKeyboard) else None
+        if keyboard != present:
+            lines[message.message_id] = f"[keyboard: {' | '.join(keyboard.keys)}]" if keyboard else "[keyboard removed]"
+        present = keyboard
+    return lines
+
+
+def _block(message: Message, width: int, keyboard_line: str | None) -> str:
     clock = time.strftime("%H:%M:%S", time.localtime(message.history[0].time))
     head = f"{clock}  {message.sender.name:<{width}}  "
     marks = f"#{message.message_id}"
@@ -31,6 +47,8 @@ def _block(message: Message, width: int) -> str:
     lines = _steps(message.history)
     if message.extra:
         lines.append(f"({', '.join(message.extra)})")
+    if keyboard_line is not None:
+        lines.append(keyboard_line)
     if message.deleted:
         lines.append("(deleted)")
     indent = "\n" + " " * len(head)

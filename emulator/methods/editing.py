@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from emulator.errors import JSON, bad_request, not_modified
-from emulator.keyboards import parse_keyboard
+from emulator.keyboards import parse_edited_keyboard
 from emulator.media import KINDS
 from emulator.messages import Message, Version
 from emulator.methods.arguments import Arguments
@@ -66,7 +66,7 @@ async def edit_media(telegram: Telegram, arguments: Arguments) -> JSON:
 
 def _edit(telegram: Telegram, message: Message, arguments: Arguments, version: Version) -> JSON:
     # [api] every edit sets the buttons anew: without reply_markup they disappear
-    keyboard = parse_keyboard(arguments.mapping("reply_markup"))
+    keyboard = parse_edited_keyboard(arguments.mapping("reply_markup"))
     version = replace(version, time=telegram.clock(), keyboard=keyboard)
     if version.shows_the_same_as(message.now):
         raise not_modified()

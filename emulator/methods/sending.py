@@ -6,13 +6,14 @@ from typing import Any
 
 from emulator import limits
 from emulator.errors import JSON, bad_request
-from emulator.keyboards import parse_keyboard
+from emulator.keyboards import Keyboard, parse_keyboard
 from emulator.messages import Version
 from emulator.methods.arguments import Arguments
 from emulator.methods.attachments import media_of
 from emulator.methods.registry import Handler, method
 from emulator.methods.targets import replied_message, writable_chat
 from emulator.methods.texts import caption, caption_of, message_text
+from emulator.reply_keyboards import ReplyKeyboard, ReplyKeyboardRemoval, parse_reply_keyboard
 from emulator.state import Telegram
 
 _ACTIONS = frozenset(
@@ -38,21 +39,21 @@ async def send_message(telegram: Telegram, arguments: Arguments) -> JSON:
     """Send a text."""
     chat = writable_chat(telegram, arguments)
     text, entities = message_text(arguments)
-    keyboard = parse_keyboard(arguments.mapping("reply_markup"))
+    keyboard, reply_keyboard = _keyboards(arguments)
     reply_to = replied_message(chat, arguments)
     version = Version(telegram.clock(), text, entities, None, keyboard)
-    return telegram.post(chat, telegram.bot, version, reply_to=reply_to).to_json()
+    return telegram.post(chat, telegram.bot, version, reply_to=reply_to, reply_keyboard=reply_keyboard).to_json()
 
 
 def _sender_of(kind: str) -> Handler:
     async def send_file(telegram: Telegram, arguments: Arguments) -> JSON:
         chat = writable_chat(telegram, arguments)
         text, entities = caption(arguments) if kind not in {"sticker", "video_note"} else ("", ())
-        keyboard = parse_keyboard(arguments.mapping("reply_markup"))
+        keyboard, reply_keyboard = _keyboards(arguments)
         reply_to = replied_message(chat, arguments)
         media = await media_of(telegram, arguments, kind, arguments.values.get(kind), arguments.values)
         version = Version(telegram.clock(), text, entities, media, keyboard)
-        return telegram.post(chat, telegram.bot, version, reply_to=reply_to).to_json()
+        return telegram.post(chat, telegram.bot, version, reply_to=reply_to, reply_keyboard=reply_keyboard).to_json()
 
     return send_file
 
@@ -89,6 +90,12 @@ async def send_media_group(telegram: Telegram, arguments: Arguments) -> list[JSO
         telegram.post(chat, telegram.bot, version, reply_to=reply_to, media_group_id=group) for version in versions
     ]
     return [message.to_json() for message in posted]
+
+
+def _keyboards(arguments: Arguments) -> tuple[Keyboard | None, ReplyKeyboard | ReplyKeyboardRemoval | None]:
+    """The buttons under the message, and what becomes of the keyboard under the input field."""
+    markup = arguments.mapping("reply_markup")
+    return parse_keyboard(markup), parse_reply_keyboard(markup)
 
 
 def _refuse_mixed_album(items: list[Any]) -> None:

@@ -46,7 +46,8 @@ def message_to_edit(telegram: Telegram, arguments: Arguments) -> Message:
     message = chat.find(message_id)
     if message is None:
         raise bad_request("message to edit not found")
-    if message.sender is not telegram.bot:
+    # [api] "Updating messages": only those without reply_markup or with inline keyboards can be edited
+    if message.sender is not telegram.bot or message.reply_keyboard is not None:
         raise bad_request("message can't be edited")
     return message
 
