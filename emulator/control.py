@@ -18,7 +18,7 @@ from emulator.messages import Message
 from emulator.people import Client, Item
 from emulator.state import CallbackQuery
 from emulator.transcript import transcript
-from emulator.views import bot_view, message_view
+from emulator.views import bot_view, keyboard_view, message_view
 from emulator.waiting import wait_until
 
 PAGE = Path(__file__).parent / "page"
@@ -45,6 +45,8 @@ class Control:
         router.add_post(r"/emulator/people/{id:\d+}/texts", self.send_text)
         router.add_post(r"/emulator/people/{id:\d+}/files", self.send_files)
         router.add_post(r"/emulator/people/{id:\d+}/clicks", self.click)
+        router.add_get(r"/emulator/people/{id:\d+}/keyboard", self.keyboard)
+        router.add_post(r"/emulator/people/{id:\d+}/keys", self.press_key)
         router.add_post(r"/emulator/people/{id:\d+}/block", self.block)
         router.add_delete(r"/emulator/people/{id:\d+}/messages/{message:\d+}", self.delete_message)
         router.add_get("/emulator/files/{file_id}", self.file)
@@ -124,6 +126,16 @@ class Control:
         except AssertionError as error:
             raise web.HTTPGatewayTimeout(text=str(error)) from error
         return web.json_response(_answer(query))
+
+    async def keyboard(self, request: web.Request) -> web.Response:
+        """What is under the input field, or null."""
+        return web.json_response(keyboard_view(*self._person(request)))
+
+    async def press_key(self, request: web.Request) -> web.Response:
+        """Press the key of this ``text``."""
+        fields = await _json(request)
+        client = self._client(request)
+        return _sent([_usable(lambda: client.press_key(str(fields.get("text") or "")))])
 
     async def block(self, request: web.Request) -> web.Response:
         """Block the bot or, with ``blocked: false``, allow it again."""

@@ -13,7 +13,7 @@ from emulator.api import BotApi
 from emulator.chats import Chat
 from emulator.errors import JSON
 from emulator.state import Telegram
-from emulator.views import bot_view, message_view, person_view
+from emulator.views import bot_view, keyboard_view, message_view, person_view
 
 HEARTBEAT_S = 3.0  # so that a page that left is noticed, and a bot that stopped
 
@@ -52,13 +52,14 @@ class Feed:
             *self._if_new("bot", self._bot()),
             *self._if_new("people", people_view(self._telegram)),
             *self._timeline(),
+            *self._if_new("keyboard", keyboard_view(self._person, self._chat)),
         ]
 
     def _bot(self) -> JSON:
         return bot_view(self._telegram, self._person.language_code, connected=self._api.poll.connected)
 
     def _if_new(self, kind: str, told: Any) -> list[bytes]:
-        if self._told.get(kind) == told:
+        if kind in self._told and self._told[kind] == told:
             return []
         self._told[kind] = told
         return [_event(kind, told)]

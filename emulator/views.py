@@ -37,6 +37,22 @@ def person_view(person: Account, chat: Chat) -> JSON:
     }
 
 
+def keyboard_view(person: Account, chat: Chat) -> JSON | None:
+    """The keyboard under the input field; the number of its message tells it from the same keyboard sent anew."""
+    shown = chat.keyboard_for(person)
+    if shown is None:
+        return None
+    keyboard = shown.keyboard
+    return {
+        "message_id": shown.message.message_id,
+        "rows": keyboard.rows,
+        "resize": keyboard.resize,
+        "persistent": keyboard.is_persistent,
+        "placeholder": keyboard.placeholder,
+        "hidden": shown.hidden,
+    }
+
+
 def message_view(message: Message) -> JSON:
     """One message as it is now."""
     now = message.now

@@ -14,6 +14,7 @@ const of = (person) => `/emulator/people/${person}`;
 export const people = () => ask("/emulator/people");
 export const addPerson = (fields) => post("/emulator/people", fields);
 export const sendText = (person, text) => post(`${of(person)}/texts`, { text });
+export const pressKey = (person, text) => post(`${of(person)}/keys`, { text });
 export const click = (person, message, data) => post(`${of(person)}/clicks`, { message_id: message, data });
 export const block = (person, blocked) => post(`${of(person)}/block`, { blocked });
 export const remove = (person, message) => ask(`${of(person)}/messages/${message}`, { method: "DELETE" });

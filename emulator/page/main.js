@@ -2,6 +2,7 @@
 
 import * as backend from "/page/backend.js";
 import { askHowToSend, askPerson, compare, notice } from "/page/dialogs.js";
+import { showKeyboard } from "/page/keys.js";
 import { isPicture, render } from "/page/messages.js";
 import { element } from "/page/text.js";
 import "/page/faults.js";
@@ -40,7 +41,7 @@ function become(person) {
   chat.person = person;
   history.replaceState(null, "", `?user=${person}`);
   chat.source?.close();
-  chat.source = backend.listen(person, { chat: showAll, message: showOne, bot: showBot, people: showPeople, action: showAction });
+  chat.source = backend.listen(person, { chat: showAll, message: showOne, bot: showBot, people: showPeople, action: showAction, keyboard: showKeys });
   // after a restart of the emulator nobody has this number any more
   chat.source.onerror = () => { if (chat.source.readyState === EventSource.CLOSED) location.replace("/"); };
   byId("text").focus();
@@ -151,6 +152,12 @@ function toggleCommands(shown = byId("commands").hidden) {
   byId("commands").hidden = !shown;
   byId("commands-button").setAttribute("aria-expanded", String(shown));
   if (shown) byId("commands").querySelector("button")?.focus();
+}
+
+function showKeys(keyboard) {
+  const atEnd = isAtEnd();
+  showKeyboard(keyboard, attempt((text) => backend.pressKey(chat.person, text)));
+  if (atEnd) scrollDown();
 }
 
 // Sending

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 import requests
 from aiogram import Bot, Dispatcher, F
-from aiogram.types import BotCommand, BufferedInputFile, CallbackQuery, InputMediaDocument, Message
+from aiogram.types import (
+    BotCommand,
+    BufferedInputFile,
+    CallbackQuery,
+    InputMediaDocument,
+    KeyboardButton,
+    Message,
+    ReplyKeyboardMarkup,
+    ReplyKeyboardRemove,
+)
 from PIL import Image
 
 from emulator import Emulator
@@ -20,6 +29,11 @@ from tests.emulator.conftest import keyboard, picture, polling
 pytestmark = pytest.mark.skipif(chromium() is None, reason="needs Chromium (apt-get install chromium)")
 
 LAST = "[...document.querySelectorAll('.message')].at(-1)"
+# the keys that can be seen, "a|b,c" for two rows
+KEYS = (
+    "[...document.querySelectorAll('#keys:not([hidden]) div')]"
+    ".map(row => [...row.children].map(key => key.innerText).join(',')).join('|')"
+)
 
 
 @pytest.fixture
@@ -127,6 +141,51 @@ async def test_the_command_menu_sends_the_command(page: Page) -> None:
     await page.until("document.querySelector('#commands').innerText.includes('Language')")
     await page.click("#commands button")
     await page.until(f"{LAST}.innerText.includes('en /settings')")
+
+
+async def test_the_keyboard_under_the_input_field_changes_live_and_sends_what_its_keys_say(
+    page: Page, telegram: Emulator, bot: Bot
+) -> None:
+    await becomes(page, "Ann", "en")
+    await says(page, "/start")
+    await page.until(f"{LAST}.innerText.includes('en /start')")
+    assert await page.evaluate(
+        "[document.querySelector('#keys').hidden, document.querySelector('#keys-button').hidden]"
+    )
+    (chat,) = telegram.state.chats
+    menu = [[KeyboardButton(text="Restore")], [KeyboardButton(text="Help"), KeyboardButton(text="Start over")]]
+    placeholder = "Send me a picture"
+    await bot.send_message(
+        chat,
+        "Hello",
+        reply_markup=ReplyKeyboardMarkup(keyboard=menu, is_persistent=True, input_field_placeholder=placeholder),
+    )
+    await page.until(f"{KEYS} === 'Restore|Help,Start over'")
+    assert await page.evaluate("document.querySelector('#text').placeholder") == placeholder
+    assert await page.evaluate("document.querySelector('#keys-button').hidden")  # it is there to stay
+    await page.click("#keys div:nth-child(2) button")
+    await page.until(f"{LAST}.innerText.includes('en Help')")
+    assert [message.text for message in telegram.state.chats[chat].messages][-2:] == ["Help", "en Help"]
+    assert await page.evaluate(f"{KEYS} === 'Restore|Help,Start over'")
+
+    await bot.send_message(
+        chat, "Sure?", reply_markup=ReplyKeyboardMarkup(keyboard=[[KeyboardButton(text="Yes")]], one_time_keyboard=True)
+    )
+    await page.until(f"{KEYS} === 'Yes'")
+    await page.click("#keys button")
+    await page.until(f"{LAST}.innerText.includes('en Yes')")
+    await page.until(f"{KEYS} === ''")
+    await page.click("#keys-button")
+    await page.until(f"{KEYS} === 'Yes'")
+    await page.click("#add-person")
+    await becomes(page, "Bob", "en")
+    await page.until(f"{KEYS} === '' && document.querySelector('#keys-button').hidden")
+    await page.click(".person")
+    await page.until("!document.querySelector('#keys-button').hidden")
+
+    await bot.send_message(chat, "Bye", reply_markup=ReplyKeyboardRemove())
+    await page.until("document.querySelector('#keys-button').hidden")
+    assert await page.evaluate("document.querySelector('#text').placeholder") == "Message"
 
 
 async def test_each_tab_is_one_person_and_sees_only_their_chat(page: Page, telegram: Emulator) -> None:

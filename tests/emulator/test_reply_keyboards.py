@@ -302,3 +302,27 @@ async def test_the_transcript_shows_the_keyboard_whenever_it_changes(telegram: E
         "         [keyboard removed]  #6",
         "Restora  Bye  #7",
     ]
+
+
+async def test_another_process_sees_the_keyboard_and_presses_it(telegram: Emulator, bot: Bot, ann: Person) -> None:
+    async with aiohttp.ClientSession(f"{telegram.api_url}/emulator/people/{ann.id}/") as client:
+        async with client.get("keyboard") as response:
+            assert await response.json() is None
+        await bot.send_message(ann.id, "x", reply_markup=keys(["Yes", "No"], input_field_placeholder="Yes or no?"))
+        async with client.get("keyboard") as response:
+            assert await response.json() == {
+                "message_id": 2,
+                "rows": [["Yes", "No"]],
+                "resize": False,
+                "persistent": False,
+                "placeholder": "Yes or no?",
+                "hidden": False,
+            }
+        async with client.post("keys", json={"text": "Yes"}) as response:
+            assert await response.json() == {"message_ids": [3]}
+        assert ann.chat.messages[-1].text == "Yes"
+        async with client.post("keys", json={"text": "Maybe"}) as response:
+            assert (response.status, await response.text()) == (
+                400,
+                "there is no key 'Maybe' under the input field of Ann",
+            )
