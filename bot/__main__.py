@@ -10,7 +10,13 @@ import sys
 from aiogram import Bot, Dispatcher
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
-from aiogram.exceptions import AiogramError, TelegramUnauthorizedError
+from aiogram.exceptions import (
+    AiogramError,
+    ClientDecodeError,
+    TelegramNetworkError,
+    TelegramServerError,
+    TelegramUnauthorizedError,
+)
 from aiogram.types import BotCommand, ErrorEvent
 
 from bot.handlers import all_routers
@@ -108,6 +114,9 @@ def main() -> int:
         asyncio.run(run(settings))
     except TelegramUnauthorizedError:
         sys.stderr.write("restora bot: Telegram does not know this BOT_TOKEN; @BotFather shows the right one\n")
+        return 1
+    except (TelegramNetworkError, TelegramServerError, ClientDecodeError) as error:  # whose words may have the token
+        sys.stderr.write(f"restora bot: no Bot API answers at {settings.telegram_api_url} ({type(error).__name__})\n")
         return 1
     return 0
 
