@@ -17,7 +17,8 @@ from aiogram.exceptions import (
     TelegramServerError,
     TelegramUnauthorizedError,
 )
-from aiogram.types import BotCommand, ErrorEvent
+from aiogram.filters import ExceptionTypeFilter
+from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message
 
 from bot.handlers import all_routers
 from bot.heartbeat import Heartbeat
@@ -25,15 +26,17 @@ from bot.middlewares.language import Language
 from bot.middlewares.once import Once
 from bot.middlewares.patience import Patience
 from bot.outbox import Outbox
-from bot.queue import JobQueue
+from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
 from tasks.broker import Doorbell, client_app
-from tasks.catalog import SOURCE_LOCALE, locales
+from tasks.catalog import SOURCE_LOCALE, closest_locale, locales
 from tasks.logs import configure_logging
 from tasks.settings import BotSettings, SettingsError, load_settings
 from tasks.store import JobStore, connect
 
 logger = logging.getLogger(__name__)
+
+REDIS_TIMEOUT_S = 2.0  # updates are handled one by one: a frozen Redis may not hold up everybody for long
 
 
 def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
@@ -41,6 +44,7 @@ def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
     redis_url = settings.redis_url.get_secret_value()
     outbox = Outbox()
     dispatcher = Dispatcher(
+        disable_fsm=True,  # the job store is all the memory we need
         outbox=outbox,
         max_file_bytes=settings.max_file_bytes,
         jobs=JobQueue(
@@ -51,13 +55,26 @@ def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
             gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
         ),
     )
-    dispatcher.update.outer_middleware(Once(store.redis))
+    dispatcher.update.outer_middleware(Once(store, outbox))
     dispatcher.message.outer_middleware(Language())
     dispatcher.callback_query.outer_middleware(Language())
     dispatcher.include_routers(*all_routers())
+    dispatcher.error.register(_ask_to_try_again, ExceptionTypeFilter(QueueUnavailableError))
     dispatcher.error.register(_report_error)
     dispatcher.shutdown.register(outbox.drain)
     return dispatcher
+
+
+async def _ask_to_try_again(event: ErrorEvent, outbox: Outbox) -> None:
+    logger.warning("update %d came to nothing: %s", event.update.update_id, event.exception)
+    update, texts = event.update, BotTexts(SOURCE_LOCALE)
+    sender = update.event.from_user if isinstance(update.event, Message | CallbackQuery) else None
+    if sender is not None:
+        texts = BotTexts(closest_locale(sender.language_code))
+    if message := update.message:
+        outbox.post(message.chat.id, lambda: message.reply(texts.try_again(), allow_sending_without_reply=True))
+    elif query := update.callback_query:
+        outbox.post(query.id, lambda: query.answer(texts.try_again()))
 
 
 async def _report_error(event: ErrorEvent) -> bool:
@@ -78,7 +95,7 @@ async def run(settings: BotSettings) -> None:
     Raises:
         TelegramUnauthorizedError: Telegram does not know the token.
     """
-    store = JobStore(connect(settings.redis_url.get_secret_value()))
+    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
     session.middleware(Patience())

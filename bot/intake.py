@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
-from aiogram.types import Document, Message, PhotoSize, Sticker
+from aiogram.types import Document, Message, Sticker
 
 from tasks.messages import PictureKind, RestorePhoto
 
@@ -42,44 +43,76 @@ REFUSED_TYPES: dict[str, RefusalCode] = {
 }
 
 
-def read_picture(message: Message, *, locale: str, max_file_bytes: int) -> RestorePhoto | RefusalCode:
+@dataclass(frozen=True)
+class Found:
+    """The picture in a message, as Telegram describes it."""
+
+    kind: PictureKind
+    file_id: str
+    pixels: int
+    file_name: str = ""
+
+
+def owner_id(message: Message) -> int:
+    """Whose jobs a message is about: its sender; a group or channel where that is who speaks."""
+    if message.sender_chat:  # Telegram then names one sender for all anonymous admins of the world
+        return message.sender_chat.id
+    return message.from_user.id if message.from_user else message.chat.id
+
+
+def read_picture(message: Message, *, bot_id: int, locale: str, max_file_bytes: int) -> RestorePhoto | RefusalCode:
     """The picture of a message, or why there is none to restore."""
+    found = _find(message, max_file_bytes)
+    if not isinstance(found, Found):
+        return found
+    return RestorePhoto(
+        bot_id=bot_id,
+        chat_id=message.chat.id,
+        message_id=message.message_id,
+        user_id=owner_id(message),
+        locale=locale,
+        kind=found.kind,
+        file_id=found.file_id,
+        file_name=found.file_name,
+        pixels=found.pixels,
+    )
+
+
+def _find(message: Message, max_file_bytes: int) -> Found | RefusalCode:
     if message.photo:
         largest = max(message.photo, key=lambda size: size.width * size.height)
-        return _wish(message, "photo", largest, locale, pixels=largest.width * largest.height)
+        return Found("photo", largest.file_id, largest.width * largest.height)
     if message.sticker:
-        return _read_sticker(message, message.sticker, locale)
+        return _find_sticker(message.sticker)
     if message.animation or message.video or message.video_note:  # before document: GIFs fill in both
         return "animation" if message.animation else "video"
     if message.document:
-        return _read_document(message, message.document, locale, max_file_bytes)
-    return _nothing_to_read(message.text)
+        return _find_document(message.document, max_file_bytes)
+    return _nothing_to_find(message.text)
 
 
-def _nothing_to_read(text: str | None) -> RefusalCode:
+def _nothing_to_find(text: str | None) -> RefusalCode:
     if not text:
         return "other"
     return "unknown_command" if text.startswith("/") else "text"
 
 
-def _read_sticker(message: Message, sticker: Sticker, locale: str) -> RestorePhoto | RefusalCode:
+def _find_sticker(sticker: Sticker) -> Found | RefusalCode:
     if sticker.is_animated:
         return "animated_sticker"
     if sticker.is_video:
         return "video_sticker"
-    return _wish(message, "sticker", sticker, locale, pixels=sticker.width * sticker.height)
+    return Found("sticker", sticker.file_id, sticker.width * sticker.height)
 
 
-def _read_document(
-    message: Message, document: Document, locale: str, max_file_bytes: int
-) -> RestorePhoto | RefusalCode:
+def _find_document(document: Document, max_file_bytes: int) -> Found | RefusalCode:
     media_type = _media_type(document)
     if media_type not in PIXELS_PER_BYTE:
         return REFUSED_TYPES.get(media_type) or ("video" if media_type.startswith("video/") else "document")
-    if (document.file_size or 0) > max_file_bytes:
+    size = document.file_size or 0
+    if size > max_file_bytes:
         return "file_too_large"
-    pixels = round((document.file_size or 0) * PIXELS_PER_BYTE[media_type])
-    return _wish(message, "document", document, locale, pixels=pixels, file_name=document.file_name or "")
+    return Found("document", document.file_id, round(size * PIXELS_PER_BYTE[media_type]), document.file_name or "")
 
 
 def _media_type(document: Document) -> str:
@@ -89,25 +122,3 @@ def _media_type(document: Document) -> str:
         return "image/jpeg" if stated == "image/jpg" else stated
     extension = (document.file_name or "").rpartition(".")[2].lower()
     return TYPE_BY_EXTENSION.get(extension, stated)
-
-
-def _wish(
-    message: Message,
-    kind: PictureKind,
-    file: PhotoSize | Sticker | Document,
-    locale: str,
-    *,
-    pixels: int,
-    file_name: str = "",
-) -> RestorePhoto:
-    user = message.from_user
-    return RestorePhoto(
-        chat_id=message.chat.id,
-        message_id=message.message_id,
-        user_id=user.id if user else message.chat.id,
-        locale=locale,
-        kind=kind,
-        file_id=file.file_id,
-        file_name=file_name,
-        pixels=pixels,
-    )

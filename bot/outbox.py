@@ -17,15 +17,15 @@ class Outbox:
     """Runs answers one after the other in each chat, and side by side in different ones."""
 
     def __init__(self) -> None:
-        self._last: dict[int, asyncio.Task[None]] = {}
+        self._last: dict[int | str, asyncio.Task[None]] = {}
 
-    def post(self, chat_id: int, answer: Callable[[], Awaitable[object]]) -> None:
+    def post(self, chat_id: int | str, answer: Callable[[], Awaitable[object]]) -> None:
         """Have ``answer`` awaited after everything posted for this chat before; returns at once."""
         task = asyncio.create_task(_after(self._last.get(chat_id), answer))
         self._last[chat_id] = task
         task.add_done_callback(lambda done: self._forget(chat_id, done))
 
-    def _forget(self, chat_id: int, done: asyncio.Task[None]) -> None:
+    def _forget(self, chat_id: int | str, done: asyncio.Task[None]) -> None:
         if self._last.get(chat_id) is done:
             del self._last[chat_id]
 

@@ -47,7 +47,8 @@ class JobQueue:
         def submit() -> Accepted | Refused:
             routed = replace(wish, queue=self._queue_for(wish))
             answer = self._store.submit(routed, user_limit=self._user_limit, total_limit=self._total_limit)
-            if isinstance(answer, Accepted) and answer.fresh:
+            # Also for a known job: this may be the second try of a call whose first answer got lost.
+            if isinstance(answer, Accepted) and answer.job.state is JobState.QUEUED:
                 self._bell.ring(answer.job.queue, answer.job.id)
             return answer
 

@@ -82,7 +82,7 @@ class BotTexts(Texts):
 
     def try_again(self) -> str:
         """The job store does not answer."""
-        return self._("I cannot take pictures at this moment. Please send it again in a minute.")
+        return self._("I cannot do that at this moment. Please try again in a minute.")
 
     def button_restore(self) -> str:
         """A key of the keyboard."""

@@ -18,7 +18,7 @@ from PIL import Image
 from dev.drawings import sticker_webp, transparent_png, worn_photo
 from dev.stack import REPOSITORY, ProcessDiedError, Stack
 from emulator import Emulator, Message, Person
-from tasks.messages import JobState
+from tasks.messages import JobState, job_id
 from tasks.store import JobStore
 
 FOLDER = REPOSITORY / "var" / "demo"
@@ -112,7 +112,9 @@ class Demo:
         document = await self.clara.receives_document(timeout=RESULT_TIMEOUT_S)
         expect(document.reply_to is picture, "the result is that of the next picture")
         self._kept("after_restart", small, document)
-        job = self.store.get(f"{self.clara.id}:{picture.message_id}")
+        await self.clara.receives_text(containing="ready")
+        bot_id = int(self.telegram.token.partition(":")[0])
+        job = self.store.get(job_id(bot_id, self.clara.id, picture.message_id))
         expect(job is not None and job.state is JobState.DONE, "the next job is done")
         free_after_s = (job.started_ms / 1000 if job else 0.0) - stopped_at
         say(f"    the worker took the next picture {free_after_s:.2f} s after /restart was sent")

@@ -63,6 +63,7 @@ class RedisServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # outlives Ctrl-C until its parent stops it, after everybody who uses it
             )
         self._wait_until_it_answers(self.process)
 

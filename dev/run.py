@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -27,38 +28,50 @@ def setting(name: str) -> str:
     return os.environ.get(name) or dotenv_values(REPOSITORY / ".env").get(name) or ""
 
 
-async def serve() -> int:
-    """Start everything, say where to look, and wait."""
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+async def serve() -> None:
+    """Start everything, say where to look, and go on until a signal ends it.
+
+    Raises:
+        ProcessDiedError: the bot or the worker ended.
+        OSError: the port of the chat page is taken.
+    """
     async with AsyncExitStack() as ending:
         token = setting("BOT_TOKEN")
         api_url = setting("TELEGRAM_API_URL") or "https://api.telegram.org"
         if token:
             say("Talking to Telegram with your BOT_TOKEN.")
         else:
+            # The emulated Telegram begins anew each time, so what was written down about the last one is void.
+            shutil.rmtree(FOLDER / "redis", ignore_errors=True)
             port = int(setting("EMULATOR_PORT") or PAGE_PORT)
             telegram = await ending.enter_async_context(Emulator.running(TOKEN, port=port))
             token, api_url = telegram.token, telegram.api_url
             say("No BOT_TOKEN is set, so Telegram is emulated here.")
-        stack = await ending.enter_async_context(Stack(FOLDER, token=token, api_url=api_url))
+        stack = await ending.enter_async_context(Stack(FOLDER, token=token, api_url=api_url, cwd=REPOSITORY))
         worker, bot = stack.start_worker(), stack.start_bot()
         say(f"Starting Redis, the bot and a worker that loads Real-ESRGAN; logs in {FOLDER.relative_to(REPOSITORY)} …")
         await stack.workers_are_ready(worker)
-        (card,) = stack.store.workers()
-        say(f"Ready: {card.model} on {card.device}, {card.dtype}.")
-        if api_url.startswith("http://127.0.0.1"):
-            say(f"Open {api_url}/ in a browser and be the user. Ctrl-C ends everything.")
-        else:
+        for card in stack.store.workers():
+            say(f"Ready: {card.model} on {card.device}, {card.dtype}.")
+        if setting("BOT_TOKEN"):
             say("Write to your bot in Telegram. Ctrl-C ends everything.")
-        while not ended.is_set():
-            for process in (worker, bot):
-                if process.exit_status is not None:
-                    raise ProcessDiedError(f"{process.name} ended with status {process.exit_status}; see {process.log}")
-            await asyncio.wait([asyncio.create_task(ended.wait())], timeout=1.0)
-        say("Ending …")
-    return 0
+        else:
+            say(f"Open {api_url}/ in a browser and be the user. Ctrl-C ends everything.")
+        while worker.exit_status is None and bot.exit_status is None:
+            await asyncio.sleep(0.5)
+        dead = bot if worker.exit_status is None else worker
+        raise ProcessDiedError(f"the {dead.name} ended with status {dead.exit_status}; see {dead.log}")
+
+
+async def serve_until_signal() -> None:
+    """Serve until SIGINT or SIGTERM, also while things are still starting."""
+    serving = asyncio.ensure_future(serve())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    try:
+        await serving
+    except asyncio.CancelledError:
+        say("Ended.")
 
 
 def say(text: str) -> None:
@@ -70,10 +83,11 @@ def main() -> int:
     """Exit status 0 after Ctrl-C, 1 when a process could not run."""
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
-        return asyncio.run(serve())
+        asyncio.run(serve_until_signal())
     except (OSError, ProcessDiedError) as error:
         say(f"restora: {error}")
         return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ class ProcessDiedError(Exception):
 class Process:
     """One child process with a log file, ended by its pid."""
 
-    def __init__(self, name: str, arguments: tuple[str, ...], *, env: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, arguments: tuple[str, ...], *, env: Mapping[str, str], log: Path, cwd: Path) -> None:
         self.name = name
-        self.log = folder / f"{name}.log"
+        self.log = log
         self._arguments = (sys.executable, *arguments)
         self._env = {**os.environ, **env, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
-        self._folder = folder
+        self._cwd = cwd
         self._popen: subprocess.Popen[bytes] | None = None
 
     @property
@@ -51,7 +51,13 @@ class Process:
         """Start it; its output goes to the log."""
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
-                self._arguments, cwd=self._folder, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._arguments,
+                cwd=self._cwd,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C ends the parent, which then ends its children in the right order
             )
 
     def stop(self, timeout_s: float = 30.0) -> int:
@@ -89,17 +95,23 @@ class Process:
 
 
 class Stack:
-    """Everything but Telegram. Processes run in ``folder``, which also takes their logs, and end with the block."""
+    """Everything but Telegram. Logs and Redis's files are in ``folder``; processes end with the block.
 
-    def __init__(self, folder: Path, *, token: str, api_url: str, env: Mapping[str, str] | None = None) -> None:
+    ``cwd`` is where the processes look for ``.env``; ``folder``, which has none, unless it is given.
+    """
+
+    def __init__(
+        self, folder: Path, *, token: str, api_url: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._cwd = cwd or folder
         self.redis = RedisServer(folder / "redis")
         self._env = {
             "BOT_TOKEN": token,
             "TELEGRAM_API_URL": api_url,
             "REDIS_URL": self.redis.url,
-            "WEIGHTS_DIR": str(REPOSITORY / "weights"),
+            **({} if cwd else {"WEIGHTS_DIR": str(REPOSITORY / "weights")}),
             **(env or {}),
         }
         self._ending = ExitStack()
@@ -143,7 +155,8 @@ class Stack:
             )
 
     def _start(self, name: str, arguments: tuple[str, ...], env: Mapping[str, str]) -> Process:
-        process = Process(name, arguments, env={**self._env, **env}, folder=self.folder)
+        log = self.folder / f"{name}.log"
+        process = Process(name, arguments, env={**self._env, **env}, log=log, cwd=self._cwd)
         process.start()
         self._ending.callback(process.stop)
         return process

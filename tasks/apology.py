@@ -7,7 +7,7 @@ import logging
 from tasks.door import Door
 from tasks.messages import Job
 from tasks.store import JobStore
-from tasks.telegram import ChatClosedError, TelegramError
+from tasks.telegram import ChatClosedError, TelegramError, TelegramRefusalError
 from tasks.texts import Texts
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,8 @@ def apologise(store: JobStore, door: Door, job: Job) -> None:
         door.tell(job, Texts(job.locale).failed(job.error))
     except ChatClosedError:
         logger.info("the owner does not want to hear from us")
+    except TelegramRefusalError as error:  # it would be refused again in a minute, and for ever
+        logger.warning("the owner cannot be told: %s", error)
     except TelegramError as error:
         logger.warning("the owner could not be told yet: %s", error)
         return

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from tasks.telegram import TelegramClient
 
 logger = logging.getLogger(__name__)
 
-HARD_LIMIT_GRACE_S = 120.0  # a job stops itself at its time limit; one that cannot is killed this much later
+HARD_LIMIT_GRACE_S = 600.0  # a job stops itself at its time limit; one that cannot, or cannot deliver, is killed then
 
 
 class Process:
@@ -130,7 +131,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         dtype=restorer.dtype,
         seconds_per_pixel=restorer.seconds_per_pixel,
     )
-    Process.workshop = Workshop(
+    workshop = Workshop(
         store=store,
         door=door,
         restorer=restorer,
@@ -146,11 +147,11 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         lease_s=settings.lease_s,
         job_timeout_s=settings.job_timeout_s,
     )
+    Process.workshop = workshop
     Process.janitor = Janitor(
         store,
         door,
-        card=card,
-        seconds_per_pixel=lambda: restorer.seconds_per_pixel,
+        card=lambda: replace(card, seconds_per_pixel=restorer.seconds_per_pixel, idle_s=workshop.idle_s),
         ring=bell.ring,
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,

@@ -22,13 +22,14 @@ from tasks.telegram import (
     TelegramClient,
     TelegramRefusalError,
     TelegramUnreachableError,
+    never,
 )
 from tasks.texts import Texts
 
 logger = logging.getLogger(__name__)
 
-TRIES = 6  # with pauses of 1, 2, 4, 8, 16 s: half a minute of an unreachable Telegram
-LONGEST_PAUSE_S = 300.0  # a longer retry_after ends the attempt
+TRIES = 4  # with pauses of 1, 2, 4 s; whoever still has no answer then puts the job aside
+LONGEST_PAUSE_S = 20.0  # a longer retry_after is not sat out: other chats want their pictures
 STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_NEW = ("message is not modified",)
 NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
@@ -49,8 +50,9 @@ class Document:
 class Door(Protocol):
     """Where a picture comes from and its result goes."""
 
-    def fetch(self, job: Job) -> bytes: ...
+    def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes: ...
     def show(self, job: Job, text: str, *, cancellable: bool) -> None: ...
+    def settle(self, job: Job, text: str) -> None: ...
     def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> bool: ...
     def announce(self, job: Job) -> None: ...
     def tell(self, job: Job, text: str) -> None: ...
@@ -64,14 +66,18 @@ class TelegramDoor:
         self._max_file_bytes = max_file_bytes
         self._pauses = ChatPauses()
 
-    def fetch(self, job: Job) -> bytes:
+    def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes:
         """Download the picture into memory.
 
         Raises:
             FileTooLargeError, TelegramRefusalError: this file cannot be had.
             TelegramUnreachableError, TelegramBusyError: Telegram did not answer for a good while.
         """
-        return self._patiently(job, lambda: self._telegram.download(job.file_id, max_bytes=self._max_file_bytes))
+        return self._patiently(
+            job,
+            lambda: self._telegram.download(job.file_id, max_bytes=self._max_file_bytes, should_stop=should_stop),
+            should_stop=should_stop,
+        )
 
     def show(self, job: Job, text: str, *, cancellable: bool) -> None:
         """Put a text into the status message, once and without patience; nothing happens where that is not possible.
@@ -89,6 +95,19 @@ class TelegramDoor:
         except TelegramRefusalError as refusal:
             if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
                 raise
+
+    def settle(self, job: Job, text: str) -> None:
+        """Leave a last text in the status message, if it is still there.
+
+        Raises:
+            TelegramError: it still says what it said before.
+        """
+        if job.status_message_id:
+            try:
+                self._patiently(job, lambda: self._edit_text(job, text, cancellable=False))
+            except TelegramRefusalError as refusal:
+                if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
+                    raise
 
     def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> bool:
         """Bring the result to its chat.
@@ -123,9 +142,9 @@ class TelegramDoor:
             try:
                 self._patiently(job, lambda: self._edit_text(job, text, cancellable=False))
             except TelegramRefusalError as refusal:
-                if refusal.says(*NOTHING_NEW):
-                    return
-                if not refusal.says(*STATUS_GONE, *NO_TEXT_ANY_MORE):
+                if refusal.says(*NOTHING_NEW, *NO_TEXT_ANY_MORE):
+                    return  # said before; or the result itself stands there, and an apology would be wrong
+                if not refusal.says(*STATUS_GONE):
                     raise
             else:
                 return
@@ -157,23 +176,37 @@ class TelegramDoor:
         upload = (document.name, document.content, document.mime)
         self._patiently(job, lambda: self._telegram.call("sendDocument", params, upload=upload), on_unknown=on_resend)
 
-    def _patiently(self, job: Job, call: Callable[[], T], *, on_unknown: Callable[[], object] = lambda: None) -> T:
-        """Repeat a call while Telegram asks for patience or cannot be reached."""
+    def _patiently(
+        self,
+        job: Job,
+        call: Callable[[], T],
+        *,
+        should_stop: Callable[[], bool] = never,
+        on_unknown: Callable[[], object] = lambda: None,
+    ) -> T:
+        """Repeat a call while Telegram asks for a little patience or cannot be reached."""
         for failures in range(TRIES):
-            time.sleep(self._pauses.remaining_s(job.chat_id))
+            last = failures == TRIES - 1 or should_stop()
+            _sleep(self._pauses.remaining_s(job.chat_id), should_stop)
             try:
                 return call()
             except TelegramBusyError as busy:
-                if busy.retry_after_s > LONGEST_PAUSE_S or failures == TRIES - 1:
-                    raise
                 self._pauses.pause(job.chat_id, busy.retry_after_s)
+                if last or busy.retry_after_s > LONGEST_PAUSE_S:
+                    raise
             except TelegramUnreachableError as error:
-                if failures == TRIES - 1:
+                if last or should_stop():
                     raise
                 logger.warning("trying again in %d s: %s", 2**failures, error)
                 on_unknown()
-                time.sleep(2**failures)
+                _sleep(2.0**failures, should_stop)
         raise AssertionError("the last try returns or raises")
+
+
+def _sleep(seconds: float, should_stop: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and not should_stop():
+        time.sleep(min(0.2, left))
 
 
 def result_name(job: Job, *, scale: float, extension: str) -> str:

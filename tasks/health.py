@@ -1,7 +1,8 @@
 """``python -m tasks.health bot|worker``: whether this host's process has shown itself in Redis in the last seconds.
 
-For container health checks. A worker shows itself only when its models are loaded and its janitor makes its rounds, the
-bot only while Telegram answers its polling.
+For container health checks. A worker shows itself only when its models are loaded and its rounds through Redis succeed;
+one that is idle although jobs have been waiting in its queues does not take them and is not well. The bot, of which
+Telegram allows one, shows itself only while Telegram answers its polling.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import sys
 
 from redis import RedisError
 
+from tasks.messages import WorkerCard
 from tasks.settings import ProcessSettings, SettingsError, load_settings
 from tasks.store import JobStore, connect
+
+DEAF_AFTER_S = 60.0
 
 
 def main() -> int:
@@ -35,7 +39,14 @@ def main() -> int:
 
 def _worker_is_alive(store: JobStore) -> bool:
     here = f"{socket.gethostname()}:"
-    return any(card.name.startswith(here) for card in store.workers())
+    cards = [card for card in store.workers() if card.name.startswith(here)]
+    return any(not _is_deaf(store, card) for card in cards)
+
+
+def _is_deaf(store: JobStore, card: WorkerCard) -> bool:
+    """Idle for a while, and so has been the next job of its queues."""
+    heads = [job for queue in card.queues for job in store.first_waiting(queue, 1)]
+    return card.idle_s > DEAF_AFTER_S and any(store.age_s(job) > DEAF_AFTER_S for job in heads)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The janitor: in every worker, every few seconds, sees to it that no job is forgotten.
 
-It queues jobs of silent workers again or fails them, rings for jobs nobody came for, moves jobs away from queues that
-no worker serves, tells owners what a dead worker could not tell them, and keeps the places shown to waiting users true.
-All of it may be done by several janitors at once without harm.
+Two threads. One speaks only to Redis, so that nothing holds it up: it shows that the worker lives, queues jobs of
+silent workers again or fails them, rings for jobs nobody came for, and moves jobs away from queues that no worker
+serves. The other speaks to Telegram: it tells owners what a dead worker could not tell them, and keeps the places shown
+to waiting users true. All of it may be done by several janitors at once without harm.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from redis import RedisError
 
@@ -19,7 +19,7 @@ from tasks.apology import apologise
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE
 from tasks.door import Door
 from tasks.logs import job_context
-from tasks.messages import Job, JobState, WorkerCard
+from tasks.messages import FINAL_STATES, Job, JobState, WorkerCard
 from tasks.store import JobStore
 from tasks.telegram import TelegramError
 from tasks.texts import Texts
@@ -34,46 +34,56 @@ PLACES_SHOWN = 20  # beyond that a place changes too rarely to be worth an edit
 
 
 class Janitor:
-    """A background thread of one worker process."""
+    """The upkeep threads of one worker process."""
 
     def __init__(
         self,
         store: JobStore,
         door: Door,
         *,
-        card: WorkerCard,
-        seconds_per_pixel: Callable[[], float],
+        card: Callable[[], WorkerCard],
         ring: Callable[[str], object],
         lease_s: float,
         longest_run_s: float,
     ) -> None:
-        self._store = store
-        self._door = door
+        """``card`` says what the worker is at this moment; ``ring`` tells workers of a queue that there is work."""
         self._card = card
-        self._seconds_per_pixel = seconds_per_pixel
-        self._ring = ring
-        self._lease_s = lease_s
-        self._longest_run_s = longest_run_s
-        self._places: dict[str, int] = {}
-        self._places_due = 0.0
+        self._upkeep = Upkeep(store, ring=ring, lease_s=lease_s, longest_run_s=longest_run_s)
+        self._messenger = Messenger(store, door)
+        self._store = store
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="janitor", daemon=True)
+        pause_s = min(ROUND_EVERY_S, lease_s / 3)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(self._keep_house, pause_s), name="upkeep", daemon=True),
+            threading.Thread(target=self._repeat, args=(self._tell, pause_s), name="messenger", daemon=True),
+        ]
 
     def start(self) -> None:
         """Begin with a round at once."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """End after the present step and take this worker's card off the board."""
         self._ended.set()
-        self._thread.join(timeout=5.0)
-        self._store.withdraw(self._card.name)
+        self._threads[0].join(timeout=5.0)
+        self._store.withdraw(self._card().name)
 
-    def _work(self) -> None:
-        pause_s = min(ROUND_EVERY_S, self._lease_s / 2)
+    def _keep_house(self) -> None:
+        card = self._card()
+        self._upkeep.make_round(card.queues)
+        self._store.announce(card)  # last: a worker whose rounds fail may not look well
+
+    def _tell(self) -> None:
+        card = self._card()
+        self._messenger.apologise_for_others()
+        if self._store.lead(card.name, for_s=PLACES_EVERY_S):
+            self._messenger.show_places(card.queues)
+
+    def _repeat(self, step: Callable[[], None], pause_s: float) -> None:
         while True:
             try:
-                self.make_round()
+                step()
             except RedisError as error:
                 logger.warning("a round was cut short, Redis does not do its part: %s", error)
             except Exception:  # the outermost boundary of this thread: a bug may not end the rounds
@@ -81,41 +91,50 @@ class Janitor:
             if self._ended.wait(pause_s):
                 return
 
-    def make_round(self) -> None:
+
+class Upkeep:
+    """The rounds through Redis."""
+
+    def __init__(self, store: JobStore, *, ring: Callable[[str], object], lease_s: float, longest_run_s: float) -> None:
+        self._store = store
+        self._ring = ring
+        self._lease_s = lease_s
+        self._longest_run_s = longest_run_s
+        self._last_round = float("-inf")
+        self._sweep_from = float("inf")
+
+    def make_round(self, queues: tuple[str, ...]) -> None:
         """Do everything once.
 
         Raises:
-            redis.RedisError: Redis does not answer; the next round does what is left.
+            redis.RedisError: Redis does not do its part; the next round does what is left.
         """
-        self._store.announce(replace(self._card, seconds_per_pixel=self._seconds_per_pixel()))
         self._rescue_jobs_of_silent_workers()
-        self._leave_queues_nobody_serves()
-        for queue in self._card.queues:
+        self._leave_queues_nobody_serves(queues)
+        for queue in queues:
             self._ring_for_unheard_jobs(queue)
-        for job in self._store.take_untold():
-            with job_context(job.id):
-                apologise(self._store, self._door, job)
-        if time.monotonic() >= self._places_due and self._store.lead(self._card.name, for_s=PLACES_EVERY_S):
-            self._places_due = time.monotonic() + PLACES_EVERY_S
-            self._show_places()
 
     def _rescue_jobs_of_silent_workers(self) -> None:
-        if self._store.uptime_s() < self._lease_s:
-            return  # leases ran out while Redis was down; give their holders the time to renew them
+        self._store.redis.ping()
+        now = time.monotonic()
+        if now - self._last_round > self._lease_s:
+            # The first round, or the first one after Redis was away: leases may have run out while nobody could
+            # renew them. Their holders get one lease of time to do so.
+            self._sweep_from = now + self._lease_s
+        self._last_round = now
+        if now < self._sweep_from:
+            return
         requeued, failed = self._store.sweep(longest_run_s=self._longest_run_s)
         for queue in requeued:
             self._ring(queue)
         if requeued or failed:
-            logger.warning("jobs of silent workers: %d queued again, %d failed", len(requeued), len(failed))
+            logger.warning("%d jobs queued again, %d failed: their workers fell silent", len(requeued), len(failed))
 
-    def _leave_queues_nobody_serves(self) -> None:
-        if DEFAULT_QUEUE not in self._card.queues or GPU_QUEUE in self._card.queues:
+    def _leave_queues_nobody_serves(self, queues: tuple[str, ...]) -> None:
+        if DEFAULT_QUEUE not in queues or not self._store.waiting(GPU_QUEUE) or self._store.is_served(GPU_QUEUE):
             return
-        if not self._store.waiting(GPU_QUEUE):
-            return
-        if not any(GPU_QUEUE in card.queues for card in self._store.workers()):
-            moved = self._store.reroute(GPU_QUEUE, DEFAULT_QUEUE)
-            logger.warning("no GPU worker is left, %d jobs moved to the others", moved)
+        moved = self._store.reroute(GPU_QUEUE, DEFAULT_QUEUE)
+        logger.warning("no GPU worker has been there for minutes, %d jobs moved to the others", moved)
 
     def _ring_for_unheard_jobs(self, queue: str) -> None:
         head = next(iter(self._store.first_waiting(queue, 1)), None)
@@ -124,9 +143,25 @@ class Janitor:
         for _ in range(min(HINTS_AT_ONCE, self._store.waiting(queue))):
             self._ring(queue)
 
-    def _show_places(self) -> None:
+
+class Messenger:
+    """What has to be said in chats, and nobody else is there to say."""
+
+    def __init__(self, store: JobStore, door: Door) -> None:
+        self._store = store
+        self._door = door
+        self._places: dict[str, int] = {}
+
+    def apologise_for_others(self) -> None:
+        """Tell the owners of failed jobs whose workers could not."""
+        for job in self._store.take_untold():
+            with job_context(job.id):
+                apologise(self._store, self._door, job)
+
+    def show_places(self, queues: tuple[str, ...]) -> None:
+        """Edit the status messages of waiting jobs whose place has changed since the last call."""
         shown: dict[str, int] = {}
-        for queue in self._card.queues:
+        for queue in queues:
             for job in self._store.first_waiting(queue, PLACES_SHOWN):
                 place = self._store.place(job)
                 if place is None:
@@ -141,7 +176,13 @@ class Janitor:
         try:
             self._door.show(job, text, cancellable=True)
             now = self._store.get(job.id)
-            if now is not None and now.state is JobState.CANCELLED:  # while we wrote: do not leave it looking alive
-                self._door.show(now, Texts(job.locale).cancelled(), cancellable=False)
+            if now is not None and now.state in FINAL_STATES:  # it ended while we wrote: do not leave it looking alive
+                self._door.settle(now, last_word(now))
         except TelegramError as error:
             logger.info("a place could not be shown: %s", error)
+
+
+def last_word(job: Job) -> str:
+    """What the status message of an ended job says; a done one shows its result, which no text can replace."""
+    texts = Texts(job.locale)
+    return texts.failed(job.error) if job.state is JobState.FAILED else texts.cancelled()

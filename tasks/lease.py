@@ -42,10 +42,19 @@ class Lease:
         self.reason: StopReason | None = None
         self._store = store
         self._lease_s = lease_s
+        self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._dropped = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=copy_context().run, args=(self._keep,), name="lease", daemon=True)
+
+    def restart_clock(self) -> None:
+        """Let the time limit begin now: waiting for a turn on the device was not the job's fault."""
+        self._deadline = time.monotonic() + self._timeout_s
+
+    def is_overdue(self) -> bool:
+        """Whether the time limit has passed."""
+        return time.monotonic() > self._deadline
 
     def should_stop(self) -> bool:
         """Whether to drop the job; cheap enough to ask between two layers of a network."""
@@ -63,7 +72,7 @@ class Lease:
 
     def _keep(self) -> None:
         while not self._ended.wait(1 / RENEWALS_PER_S):
-            if time.monotonic() > self._deadline:
+            if self.is_overdue():
                 self._drop(StopReason.TIMEOUT)
             try:
                 state, status_message_id = self._store.renew(self.job, lease_s=self._lease_s, progress=self.progress)

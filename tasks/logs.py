@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 _job_id: ContextVar[str] = ContextVar("job_id", default="-")
+
+# Anything formed like a bot token, whoever logs it: foreign exceptions like to quote the address they called.
+TOKEN_FORM = re.compile(r"\d{6,20}:[A-Za-z0-9_-]{20,100}")
+LONGEST_LINE = 500  # foreign exceptions may quote a whole answer of Telegram, with messages and file names in it
 
 
 @contextmanager
@@ -21,10 +26,28 @@ def job_context(job_id: str) -> Iterator[None]:
         _job_id.reset(token)
 
 
+class DiscreetFormatter(logging.Formatter):
+    """Leaves tokens out of lines and tracebacks, and shortens lines that quote too much."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, discreetly."""
+        return TOKEN_FORM.sub("<token>", super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        """The first part of the line, without a traceback."""
+        line = super().formatMessage(record)
+        return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …"
+
+    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
+        """The traceback, its long lines cut."""
+        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]  # typeshed keeps the name private
+        return "\n".join(line[:LONGEST_LINE] for line in lines)
+
+
 def configure_logging(level: str) -> None:
     """Send the records of this process to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s [%(job)s] %(message)s"))
+    handler.setFormatter(DiscreetFormatter("%(asctime)s %(levelname)-7s %(name)s [%(job)s] %(message)s"))
     handler.addFilter(_add_job)
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("aiogram.event").setLevel(logging.WARNING)

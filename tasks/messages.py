@@ -24,14 +24,21 @@ class JobState(StrEnum):
 FINAL_STATES = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED})
 
 
+def job_id(bot_id: int, chat_id: int, message_id: int) -> str:
+    """The name of the job of one message; short enough for the 64 bytes behind a button."""
+    return f"{bot_id}:{chat_id}:{message_id}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class RestorePhoto:
     """The wish to have one picture restored, as the bot hands it in.
 
-    ``chat_id`` and ``message_id`` name the message with the picture and, together, the job: the same message handed in
-    twice is one job. ``pixels`` is what Telegram says or the best guess; it only serves the expected wait.
+    ``bot_id``, ``chat_id`` and ``message_id`` name the message with the picture and, together, the job: the same
+    message handed in twice is one job. ``pixels`` is what Telegram says or the best guess; it only serves the expected
+    wait.
     """
 
+    bot_id: int  # files and message numbers mean nothing to another bot
     chat_id: int
     message_id: int
     user_id: int
@@ -44,7 +51,7 @@ class RestorePhoto:
 
     @property
     def job_id(self) -> str:
-        return f"{self.chat_id}:{self.message_id}"
+        return job_id(self.bot_id, self.chat_id, self.message_id)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,3 +145,4 @@ class WorkerCard:
     device: str
     dtype: str
     seconds_per_pixel: float
+    idle_s: float = 0.0  # since when it has nothing to do; 0 while it works

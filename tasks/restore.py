@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from filelock import BaseFileLock, Timeout
@@ -20,7 +20,13 @@ from tasks.logs import job_context
 from tasks.messages import Job, JobState
 from tasks.progress import ProgressReporter
 from tasks.store import MAX_ATTEMPTS, JobStore
-from tasks.telegram import ChatClosedError, FileTooLargeError, TelegramError, TelegramRefusalError
+from tasks.telegram import (
+    ChatClosedError,
+    FileTooLargeError,
+    TelegramBusyError,
+    TelegramError,
+    TelegramRefusalError,
+)
 from tasks.texts import Texts
 
 if TYPE_CHECKING:  # the worker's parent process imports this module and must stay free of torch
@@ -29,6 +35,9 @@ if TYPE_CHECKING:  # the worker's parent process imports this module and must st
 logger = logging.getLogger(__name__)
 
 STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
+ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
+LONGEST_ASIDE_S = 3600.0
+GIVEN_UP_AFTER_S = 24 * 3600.0
 
 T = TypeVar("T")
 
@@ -57,7 +66,7 @@ class JobFailedError(Exception):
         return f"{self.code}: {self.reason}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Workshop:
     """Everything a worker process needs to do jobs; made once, after the fork."""
 
@@ -71,6 +80,7 @@ class Workshop:
     queues: tuple[str, ...]
     lease_s: float
     job_timeout_s: float
+    idle_since: float | None = field(default_factory=time.monotonic)
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -81,29 +91,46 @@ class Workshop:
         job = self.store.claim(self.queues, worker=self.worker, lease_s=self.lease_s)
         if job is None:
             return False
+        self.idle_since = None
         with job_context(job.id):
             logger.info("claimed, attempt %d, %s", job.attempt, job.kind)
             try:
                 self._run(job)
-            except SystemExit:  # the worker was told to leave: another one takes over at once
-                self.store.release(job, blameless=True)
-                logger.info("handed back, this worker is leaving")
-                raise
+            finally:
+                self.idle_since = time.monotonic()
         return True
+
+    @property
+    def idle_s(self) -> float:
+        """Seconds since this worker finished its last job; 0 while it has one."""
+        return 0.0 if self.idle_since is None else time.monotonic() - self.idle_since
+
+    def _run_under_lease(self, job: Job) -> None:
+        with Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s) as lease:
+            try:
+                self._fetch_restore_deliver(job, lease)
+            except SystemExit:  # told to leave; or over Celery's hard limit, which starts like that
+                if lease.is_overdue():
+                    self._fail(job, "timeout")
+                else:
+                    self.store.release(job, blameless=True)
+                    logger.info("handed back, this worker is leaving")
+                raise
 
     def _run(self, job: Job) -> None:
         try:
-            with Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s) as lease:
-                self._fetch_restore_deliver(job, lease)
+            self._run_under_lease(job)
         except JobFailedError as failure:
             logger.warning("failed, %s", failure)
             self._fail(job, failure.code)
         except ChatClosedError:
             logger.info("the chat is closed to us")
             self._fail(job, "chat_closed")
+        except TelegramBusyError as busy:
+            self._put_aside(job, busy.retry_after_s)
         except TelegramError as error:
             logger.warning("Telegram does not answer: %s", error)
-            self._try_again_or_fail(job, "telegram")
+            self._put_aside(job, ASIDE_S)
         except DeviceError as error:
             logger.warning("the device failed: %s", error)
             self._try_again_or_fail(job, error.code)
@@ -114,8 +141,8 @@ class Workshop:
             self._try_again_or_fail(job, "internal")
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
-        data = self._fetch(job)
         try:
+            data = self._fetch(job, lease)
             restored = self._restore(job, lease, data)
         except RestorationStopped:
             self._drop(job, lease)
@@ -130,15 +157,19 @@ class Workshop:
             self.door.announce(delivering)
         logger.info("done: %s", {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()})
 
-    def _fetch(self, job: Job) -> bytes:
+    def _fetch(self, job: Job, lease: Lease) -> bytes:
         try:
-            return self.door.fetch(job)
+            return self.door.fetch(job, should_stop=lease.should_stop)
         except FileTooLargeError as error:
             raise JobFailedError("file_too_large", str(error)) from error
         except ChatClosedError:
             raise
         except TelegramRefusalError as error:
             raise JobFailedError("file_gone", str(error)) from error
+        except TelegramError:
+            if lease.should_stop():
+                raise RestorationStopped("stopped while fetching") from None
+            raise
 
     def _restore(self, job: Job, lease: Lease, data: bytes) -> Restored:
         texts = Texts(job.locale)
@@ -168,6 +199,7 @@ class Workshop:
                     raise RestorationStopped("stopped while waiting for the device") from None
             else:
                 break
+        lease.restart_clock()
         try:
             yield
         finally:
@@ -188,7 +220,7 @@ class Workshop:
             ),
         )
         try:
-            return self.door.deliver(job, document, on_resend=lambda: self.store.mark_resent(job))
+            return self.door.deliver(job, document, on_resend=lambda: self._flag_resent(job))
         except ChatClosedError:
             raise
         except TelegramRefusalError as error:
@@ -204,9 +236,23 @@ class Workshop:
             return
         logger.info("cancelled")
         try:
-            self.door.show(stored, Texts(job.locale).cancelled(), cancellable=False)
+            self.door.settle(stored, Texts(job.locale).cancelled())
         except TelegramError as error:
             logger.info("the cancellation could not be shown: %s", error)
+
+    def _flag_resent(self, job: Job) -> None:
+        try:
+            self.store.mark_resent(job)
+        except RedisError as error:
+            logger.warning("the result may come twice, which could not be noted: %s", error)
+
+    def _put_aside(self, job: Job, seconds: float) -> None:
+        """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
+        if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
+            self._fail(job, "telegram")
+        else:
+            self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S))
+            logger.warning("put aside for %.0f s", seconds)
 
     def _try_again_or_fail(self, job: Job, code: str) -> None:
         if job.tries >= MAX_ATTEMPTS:

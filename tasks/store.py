@@ -9,9 +9,10 @@ A worker holds a job under a lease and names its attempt in every write, so one 
 wakes up again can change nothing. The scripts are in ``tasks/lua``, one per change.
 
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
-``clock:NAME`` and ``tags:NAME`` the fair clock of that queue; ``queued`` how many wait over all; ``leases`` when each
-running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does not know yet;
-``worker:NAME`` what a live worker says about itself.
+``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock`` and ``tags`` the fair clock;
+``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does
+not know yet; ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that
+somebody served lately; ``updates`` what the bot has handled.
 """
 
 from __future__ import annotations
@@ -22,29 +23,31 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any, cast
 
-from redis import Redis
+from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
 
-RECORD_LIFETIME_S = 7 * 24 * 3600  # of a job that is over
+RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
 TELL_AGAIN_AFTER_S = 60.0
 WORKER_CARD_LIFETIME_S = 15
+QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
+UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
 JOBS_LOOKED_AT = 200  # for the expected wait; beyond them the average counts
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
     """Open a client that gives up after seconds instead of minutes, so that a caller can say so."""
     return Redis.from_url(
         url,
         decode_responses=True,
-        socket_timeout=5.0,
-        socket_connect_timeout=3.0,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=min(3.0, timeout_s),
         socket_keepalive=True,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=2),
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=1),
     )
 
 
@@ -75,7 +78,7 @@ class JobStore:
             return Refused(reason="queue_full", limit=total_limit)
         job = self.get(wish.job_id)
         if job is None:  # a known record whose lifetime ended between the two calls
-            return self.submit(wish, user_limit=user_limit, total_limit=total_limit)
+            raise RedisError(f"the record of {wish.job_id} is gone")
         return Accepted(job=job, fresh=answer == "fresh")
 
     def attach_status(self, job_id: str, status_message_id: int) -> JobState | None:
@@ -131,14 +134,17 @@ class JobStore:
 
     def mark_resent(self, job: Job) -> None:
         """Note that the result may have been sent twice."""
-        self.redis.hset(f"restora:job:{job.id}", "resent", "1")
+        self._run("resent", job.id, job.attempt)
 
-    def release(self, job: Job, *, blameless: bool) -> bool:
-        """Give a job back to its place in the queue; a ``blameless`` attempt does not count towards the limit."""
-        return bool(self._run("release", job.id, job.attempt, blameless))
+    def release(self, job: Job, *, blameless: bool, aside_s: float = 0.0) -> bool:
+        """Give a job back to its place in the queue, after ``aside_s`` if that is not zero.
+
+        A ``blameless`` attempt does not count towards the limit.
+        """
+        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s)))
 
     def sweep(self, *, longest_run_s: float) -> tuple[list[str], list[str]]:
-        """Queue jobs of silent workers again, fail those that had enough attempts or time.
+        """Queue jobs of silent workers again, fail those that had enough attempts or time; bring back what is due.
 
         Returns:
             The queues that jobs came back to, one entry a job, and the ids of the jobs that failed.
@@ -193,10 +199,6 @@ class JobStore:
         seconds, microseconds = self.redis.time()
         return seconds + microseconds / 1e6 - job.since_ms / 1000
 
-    def uptime_s(self) -> float:
-        """How long Redis has been up."""
-        return float(cast("dict[str, int]", self.redis.info("server"))["uptime_in_seconds"])
-
     def lead(self, worker: str, *, for_s: float) -> bool:
         """Whether this worker is, for the next moments, the one of all that does what one is enough for."""
         if self.redis.set("restora:leader", worker, nx=True, px=_ms(for_s * 2)):
@@ -218,18 +220,29 @@ class JobStore:
 
     def announce(self, card: WorkerCard) -> None:
         """Say that a worker is alive and what it can do; forgotten after ``WORKER_CARD_LIFETIME_S``."""
-        self.redis.set(f"restora:worker:{card.name}", json.dumps(asdict(card)), ex=WORKER_CARD_LIFETIME_S)
+        text = json.dumps(asdict(card))
+        self._run("announce", card.name, text, _ms(WORKER_CARD_LIFETIME_S), QUEUE_SERVED_S, *card.queues)
 
     def withdraw(self, worker: str) -> None:
         """Say that a worker has left."""
-        self.redis.delete(f"restora:worker:{worker}")
+        self.redis.zrem("restora:workers", worker)
 
     def workers(self) -> list[WorkerCard]:
         """The workers that are alive."""
-        keys = sorted(self.redis.scan_iter("restora:worker:*", count=1000))
-        texts = cast("list[str | None]", self.redis.mget(keys)) if keys else []
-        cards = [json.loads(text) for text in texts if text]
+        cards = [json.loads(text) for text in cast("list[str]", self._run("workers"))]
         return [WorkerCard(**{**card, "queues": tuple(card["queues"])}) for card in cards]
+
+    def is_served(self, queue: str) -> bool:
+        """Whether a worker of this queue was there in the last minutes."""
+        return bool(self.redis.exists(f"restora:served:{queue}"))
+
+    def was_handled(self, update: str) -> bool:
+        """Whether the bot has handled this update."""
+        return self.redis.zscore("restora:updates", update) is not None
+
+    def mark_handled(self, update: str) -> None:
+        """Remember that the bot has handled this update."""
+        self._run("handled", update, UPDATE_REMEMBERED_S)
 
     def announce_bot(self) -> None:
         """Say that the bot is polling."""

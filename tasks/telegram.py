@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -18,6 +19,11 @@ import requests
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 UPLOAD_TIMEOUT_S = 180.0  # of silence, for 50 MB on a thin line
+
+
+def never() -> bool:
+    """For waits that nobody wants to cut short."""
+    return False
 
 
 class TelegramError(Exception):
@@ -102,13 +108,15 @@ class TelegramClient:
             raise TelegramUnreachableError(method, type(error).__name__) from None  # its text holds the token
         return _result(method, response.status_code, answer)
 
-    def download(self, file_id: str, *, max_bytes: int) -> bytes:
+    def download(self, file_id: str, *, max_bytes: int, should_stop: Callable[[], bool] = never) -> bytes:
         """Fetch a file a user sent.
+
+        A self-hosted Bot API server in local mode answers with a path of its disk, which is then read from there.
 
         Raises:
             FileTooLargeError: it has more than ``max_bytes``.
             TelegramRefusalError: Telegram does not know the file (any more).
-            TelegramBusyError, TelegramUnreachableError: as for :meth:`call`.
+            TelegramBusyError, TelegramUnreachableError: as for :meth:`call`; the latter also after ``should_stop``.
         """
         try:
             file = self.call("getFile", {"file_id": file_id})
@@ -116,11 +124,15 @@ class TelegramClient:
             if error.says("file is too big"):
                 raise FileTooLargeError("Telegram hands out at most 20 MB to bots") from error
             raise
+        if str(file["file_path"]).startswith("/"):
+            return _local_file(Path(file["file_path"]), max_bytes)
         url = f"{self._api_url}/file/bot{self._token}/{file['file_path']}"
         try:
             with self._session.get(url, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as response:
+                if 400 <= response.status_code < 500:
+                    raise TelegramRefusalError("download", response.status_code, "the file is not there")
                 response.raise_for_status()
-                return _body(response, max_bytes)
+                return _body(response, max_bytes, should_stop)
         except requests.RequestException as error:
             raise TelegramUnreachableError("download", type(error).__name__) from None
 
@@ -129,9 +141,20 @@ class TelegramClient:
         self._session.close()
 
 
-def _body(response: requests.Response, max_bytes: int) -> bytes:
+def _local_file(path: Path, max_bytes: int) -> bytes:
+    try:
+        if path.stat().st_size > max_bytes:
+            raise FileTooLargeError(f"the file has more than {max_bytes:,} bytes")
+        return path.read_bytes()
+    except OSError as error:
+        raise TelegramRefusalError("download", 404, f"the server's file cannot be read: {error.strerror}") from None
+
+
+def _body(response: requests.Response, max_bytes: int, should_stop: Callable[[], bool]) -> bytes:
     content = bytearray()
     for chunk in response.iter_content(1 << 16):
+        if should_stop():
+            raise TelegramUnreachableError("download", "stopped")
         content += chunk
         if len(content) > max_bytes:
             raise FileTooLargeError(f"the file has more than {max_bytes:,} bytes")

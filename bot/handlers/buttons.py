@@ -12,6 +12,9 @@ from bot.texts import BotTexts
 from tasks.buttons import CANCEL_PREFIX
 from tasks.messages import JobState
 
+# A cancelled job may be met again: by a second press, or by a repeated call whose first answer got lost.
+STOPPED = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED})
+
 
 def router() -> Router:
     """The handlers of this module."""
@@ -22,16 +25,19 @@ def router() -> Router:
 
 
 async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel(query.from_user.id, (query.data or "").removeprefix(CANCEL_PREFIX))
-    if met is not None and met.was in (JobState.QUEUED, JobState.RUNNING):
+    job_id = (query.data or "").removeprefix(CANCEL_PREFIX)
+    met = await jobs.cancel(query.from_user.id, job_id)
+    if met is None and query.message is not None:  # of somebody who speaks for the whole group
+        met = await jobs.cancel(query.message.chat.id, job_id)
+    if met is not None and met.was in STOPPED:
         answer = texts.cancelled()
         outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, texts=texts))
     elif met is not None and met.was is JobState.DELIVERING:
         answer = texts.too_late_to_cancel()
     else:
         answer = texts.already_over()
-    outbox.post(query.from_user.id, lambda: query.answer(answer))
+    outbox.post(query.id, lambda: query.answer(answer))  # a chat of its own: the button waits for it
 
 
 async def unknown_button(query: CallbackQuery, texts: BotTexts, outbox: Outbox) -> None:
-    outbox.post(query.from_user.id, lambda: query.answer(texts.already_over()))
+    outbox.post(query.id, lambda: query.answer(texts.already_over()))

@@ -8,6 +8,7 @@ from aiogram import F, Router
 from aiogram.filters import Command, CommandStart, or_f
 from aiogram.types import Message
 
+from bot.intake import owner_id
 from bot.keyboards import main_keyboard
 from bot.outbox import Outbox
 from bot.queue import JobQueue
@@ -44,7 +45,7 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 
 async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(_user_id(message), running_for_s=OVERLONG_S)
+    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S)
     stopped = _show_stopped(message, met, texts, outbox)
     text = texts.ask_for_picture()
     if stopped:
@@ -53,14 +54,10 @@ async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbo
 
 
 async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(_user_id(message))
+    met = await jobs.cancel_all(owner_id(message))
     stopped = _show_stopped(message, met, texts, outbox)
     text = texts.restarted(stopped, on_their_way=len(met) - stopped)
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
-
-
-def _user_id(message: Message) -> int:
-    return message.from_user.id if message.from_user else message.chat.id
 
 
 def _show_stopped(message: Message, met: list[Cancelled], texts: BotTexts, outbox: Outbox) -> int:

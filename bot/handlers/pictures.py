@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from aiogram import F, Router
+from aiogram import Bot, F, Router
 from aiogram.enums import ChatType
 from aiogram.types import Message
 
 from bot.intake import RefusalCode, read_picture
 from bot.outbox import Outbox
-from bot.queue import JobQueue, QueueUnavailableError
+from bot.queue import JobQueue
 from bot.status import show_status
 from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, Accepted, Refused, RestorePhoto
 
-# In a group people talk to each other: only what can be nothing but a picture for us is answered there.
-SILENT_IN_GROUPS: frozenset[RefusalCode] = frozenset({"text", "unknown_command", "other"})
+# In a group people talk to each other: only what is a picture, but one we cannot take, is answered there.
+ANSWERED_IN_GROUPS: frozenset[RefusalCode] = frozenset({"file_too_large", "heic"})
 
 
 def router() -> Router:
@@ -24,20 +24,18 @@ def router() -> Router:
     return pictures
 
 
-async def accept(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox, max_file_bytes: int) -> None:
-    picture = read_picture(message, locale=texts.locale, max_file_bytes=max_file_bytes)
+async def accept(
+    message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, max_file_bytes: int
+) -> None:
+    picture = read_picture(message, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
     if isinstance(picture, RestorePhoto):
         await _take(message, picture, texts, jobs, outbox)
-    elif message.chat.type == ChatType.PRIVATE or picture not in SILENT_IN_GROUPS:
+    elif message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
         outbox.post(message.chat.id, lambda: message.reply(texts.refusal(picture), allow_sending_without_reply=True))
 
 
 async def _take(message: Message, wish: RestorePhoto, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    try:
-        answer = await jobs.submit(wish)
-    except QueueUnavailableError:
-        _reply(message, texts.try_again(), outbox)
-        return
+    answer = await jobs.submit(wish)
     if isinstance(answer, Refused):
         text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
         _reply(message, text, outbox)

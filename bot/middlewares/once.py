@@ -7,20 +7,22 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiogram import BaseMiddleware
-from aiogram.types import TelegramObject, Update
-from redis import Redis, RedisError
+from aiogram import BaseMiddleware, Bot
+from aiogram.types import Chat, TelegramObject, Update
+from redis import RedisError
+
+from bot.outbox import Outbox
+from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
-
 
 class Once(BaseMiddleware):
-    """Skips updates that were handled before; remembered afterwards, so that a crash repeats one and loses none."""
+    """Skips updates that were handled before. They count as handled once their answers left: a crash loses none."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._redis = redis
+    def __init__(self, store: JobStore, outbox: Outbox) -> None:
+        self._store = store
+        self._outbox = outbox
 
     async def __call__(
         self,
@@ -29,17 +31,26 @@ class Once(BaseMiddleware):
         data: dict[str, Any],
     ) -> Any:
         """Handle the update unless it is known."""
+        bot: Bot = data["bot"]
         if not isinstance(event, Update):
             return await handler(event, data)
-        key = f"restora:update:{event.update_id}"
-        try:
-            if await asyncio.to_thread(self._redis.exists, key):
-                return None
-        except RedisError as error:
-            logger.warning("cannot tell whether update %d is new: %s", event.update_id, error)
+        update = f"{bot.id}:{event.update_id}"
+        if await self._was_handled(update):
+            return None
         result = await handler(event, data)
-        try:
-            await asyncio.to_thread(self._redis.set, key, "1", ex=REMEMBERED_S)
-        except RedisError as error:
-            logger.warning("update %d may be handled again: %s", event.update_id, error)
+        chat: Chat | None = data.get("event_chat")
+        self._outbox.post(chat.id if chat else update, lambda: self._remember(update))
         return result
+
+    async def _was_handled(self, update: str) -> bool:
+        try:
+            return await asyncio.to_thread(self._store.was_handled, update)
+        except RedisError as error:
+            logger.warning("cannot tell whether update %s is new: %s", update, error)
+            return False
+
+    async def _remember(self, update: str) -> None:
+        try:
+            await asyncio.to_thread(self._store.mark_handled, update)
+        except RedisError as error:
+            logger.warning("update %s may be handled again: %s", update, error)

@@ -15,11 +15,12 @@ for _, id in ipairs(ids) do
     local old_enough = ARGV[2] == '0' or (state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2]))
     if state and held[2] == ARGV[1] and old_enough then
         if state == 'queued' or state == 'running' then
+            redis.call('ZREM', 'restora:leases', id)
+            redis.call('ZREM', 'restora:aside', id)
             if state == 'queued' then
                 redis.call('ZREM', 'restora:queue:' .. held[3], held[4])
                 redis.call('DECR', 'restora:queued')
             end
-            redis.call('ZREM', 'restora:leases', id)
             redis.call('SREM', user, id)
             redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
             redis.call('EXPIRE', job, ARGV[3])
@@ -28,4 +29,6 @@ for _, id in ipairs(ids) do
         answer[#answer + 1] = state
     end
 end
+-- What was cancelled was not served, so it must not put the user's next picture behind everybody else's.
+if redis.call('SCARD', user) == 0 then redis.call('HDEL', 'restora:tags', ARGV[1]) end
 return answer

@@ -4,19 +4,22 @@
 local best, best_queue, best_tag
 for i = 3, #ARGV do
     local head = redis.call('ZRANGE', 'restora:queue:' .. ARGV[i], 0, 0, 'WITHSCORES')
-    if head[1] and (not best or head[1] < best) then
-        best, best_queue, best_tag = head[1], ARGV[i], head[2]
+    local tag = tonumber(head[2])
+    if head[1] and (not best or tag < best_tag or (tag == best_tag and head[1] < best)) then
+        best, best_queue, best_tag = head[1], ARGV[i], tag
     end
 end
 if not best then return {} end
 redis.call('ZREM', 'restora:queue:' .. best_queue, best)
-if redis.call('ZCARD', 'restora:queue:' .. best_queue) == 0 then
+local queued = redis.call('DECR', 'restora:queued')
+if queued <= 0 then
     -- Nobody waits, so nobody has to be caught up with: start the fair clock anew.
-    redis.call('DEL', 'restora:clock:' .. best_queue, 'restora:tags:' .. best_queue)
+    redis.call('DEL', 'restora:clock', 'restora:tags')
 else
-    redis.call('SET', 'restora:clock:' .. best_queue, best_tag)
+    -- The clock also moves by itself, or a stream of newcomers could keep somebody's second picture waiting for ever.
+    local clock = tonumber(redis.call('GET', 'restora:clock') or '0')
+    redis.call('SET', 'restora:clock', tostring(math.max(best_tag, clock + 1 / (queued + 1))))
 end
-redis.call('DECR', 'restora:queued')
 local id = string.sub(best, 14)
 local job = 'restora:job:' .. id
 local time = redis.call('TIME')

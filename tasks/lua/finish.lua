@@ -1,15 +1,17 @@
 -- End a job as done or failed.
 -- ARGV: job id, attempt, state, error code, ms after which the janitor tells the owner (-1: nothing to tell),
 --       lifetime of the record in s
--- Answer: 1, or 0 when the job is not this worker's any more
+-- Answer: 1, again when asked again; 0 when the job is not this worker's any more
 local id = ARGV[1]
 local job = 'restora:job:' .. id
 local held = redis.call('HMGET', job, 'state', 'attempt', 'user_id')
-if (held[1] ~= 'running' and held[1] ~= 'delivering') or held[2] ~= ARGV[2] then return 0 end
+if held[2] ~= ARGV[2] then return 0 end
+if held[1] == ARGV[3] then return 1 end
+if held[1] ~= 'running' and held[1] ~= 'delivering' then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREM', 'restora:leases', id) -- first a write that a full Redis allows: work in hand may end
 redis.call('HSET', job, 'state', ARGV[3], 'error', ARGV[4], 'ended_ms', now)
-redis.call('ZREM', 'restora:leases', id)
 redis.call('SREM', 'restora:user:' .. held[3], id)
 if ARGV[5] ~= '-1' then redis.call('ZADD', 'restora:untold', now + ARGV[5], id) end
 redis.call('EXPIRE', job, ARGV[6])

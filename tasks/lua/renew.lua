@@ -5,6 +5,7 @@ local job = 'restora:job:' .. ARGV[1]
 local held = redis.call('HMGET', job, 'state', 'attempt', 'status_message_id')
 if (held[1] ~= 'running' and held[1] ~= 'delivering') or held[2] ~= ARGV[2] then return {0, held[1] or ''} end
 local time = redis.call('TIME')
+redis.call('ZREM', 'restora:leases', ARGV[1]) -- first a write that a full Redis allows: work in hand may go on
 redis.call('ZADD', 'restora:leases', time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3], ARGV[1])
 redis.call('HSET', job, 'progress', ARGV[4])
 return {1, held[3] or '0'}

@@ -8,10 +8,10 @@ if redis.call('SCARD', 'restora:user:' .. user) >= tonumber(ARGV[4]) then return
 if tonumber(redis.call('GET', 'restora:queued') or '0') >= tonumber(ARGV[5]) then return {'queue_full'} end
 
 -- Start-time fair queueing (Goyal, Vin, Cheng 1996) with equal costs: a user's pictures get one tag after the other, a
--- newcomer's first tag is the clock of the queue, so twenty pictures of one user let everybody else's first one pass.
-local clock = tonumber(redis.call('GET', 'restora:clock:' .. queue) or '0')
-local tag = math.max(clock, tonumber(redis.call('HGET', 'restora:tags:' .. queue, user) or '0'))
-redis.call('HSET', 'restora:tags:' .. queue, user, tag + 1)
+-- newcomer's first tag is the clock, so twenty pictures of one user let everybody else's first one pass.
+local clock = tonumber(redis.call('GET', 'restora:clock') or '0')
+local tag = math.max(clock, tonumber(redis.call('HGET', 'restora:tags', user) or '0'))
+redis.call('HSET', 'restora:tags', user, tag + 1)
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

@@ -1,15 +1,24 @@
--- The janitor's round: jobs whose worker fell silent are queued again or, after too many attempts, failed.
+-- The janitor's round: jobs whose worker fell silent are queued again or, after too many attempts, failed; jobs that
+-- were put aside and are due go back to their queue.
 -- ARGV: attempts allowed, longest run in ms, lifetime of the record in s
 -- Answer: {{queue of a requeued job, ...}, {id of a failed job, ...}}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local clock = tonumber(redis.call('GET', 'restora:clock') or '0')
 local requeued, failed = {}, {}
+
+local function enqueue(queue, tag, entry)
+    redis.call('ZADD', 'restora:queue:' .. queue, math.min(tonumber(tag), clock), entry)
+    requeued[#requeued + 1] = queue
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, 'LIMIT', 0, 100)) do
     local job = 'restora:job:' .. id
     local held = redis.call('HMGET', job, 'attempt', 'queue', 'tag', 'entry', 'user_id', 'started_ms', 'forgiven', 'state')
     redis.call('ZREM', 'restora:leases', id)
     if held[1] then
-        local overlong = now - tonumber(held[6]) >= tonumber(ARGV[2])
+        -- A delivery that was cut off is repeated however long it took: the work may have arrived already.
+        local overlong = held[8] == 'running' and now - tonumber(held[6]) >= tonumber(ARGV[2])
         if overlong or tonumber(held[1]) - tonumber(held[7] or '0') >= tonumber(ARGV[1]) then
             redis.call('HSET', job, 'state', 'failed', 'error', overlong and 'timeout' or 'worker_lost', 'ended_ms', now)
             redis.call('SREM', 'restora:user:' .. held[5], id)
@@ -19,11 +28,17 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
         else
             redis.call('HSET', job, 'state', 'queued', 'worker', '', 'progress', 0, 'since_ms', now)
             if held[8] == 'delivering' then redis.call('HSET', job, 'resent', 1) end
-            local clock = tonumber(redis.call('GET', 'restora:clock:' .. held[2]) or '0')
-            redis.call('ZADD', 'restora:queue:' .. held[2], math.min(tonumber(held[3]), clock), held[4])
             redis.call('INCR', 'restora:queued')
-            requeued[#requeued + 1] = held[2]
+            enqueue(held[2], held[3], held[4])
         end
+    end
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:aside', '-inf', now, 'LIMIT', 0, 100)) do
+    local held = redis.call('HMGET', 'restora:job:' .. id, 'queue', 'tag', 'entry')
+    redis.call('ZREM', 'restora:aside', id)
+    if held[1] then
+        redis.call('HSET', 'restora:job:' .. id, 'since_ms', now)
+        enqueue(held[1], held[2], held[3])
     end
 end
 return {requeued, failed}

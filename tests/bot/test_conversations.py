@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from bot.texts import BotTexts
-from emulator import Blocked, Item, RetryAfter, Slow
-from tasks.messages import JobState
+from emulator import TOKEN, Blocked, Item, RetryAfter, Slow
+from tasks.messages import JobState, job_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -31,8 +31,12 @@ def jpeg(width=64, height=48, colour=(90, 120, 30)):
     return buffer.getvalue()
 
 
+def id_of(message):
+    return job_id(int(TOKEN.partition(":")[0]), message.chat.id, message.message_id)
+
+
 def job_of(world, message):
-    job = world.stack.store.get(f"{message.chat.id}:{message.message_id}")
+    job = world.stack.store.get(id_of(message))
     assert job is not None
     return job
 
@@ -158,7 +162,7 @@ async def test_what_cannot_be_restored_is_refused_in_one_sentence_and_makes_no_j
     user = world.telegram.user("Ruth", language_code=words.locale)
     sent = await sends(user)
     assert (await user.receives_text()).text == words.refusal(code)
-    assert world.stack.store.get(f"{user.id}:{sent.message_id}") is None
+    assert world.stack.store.get(id_of(sent)) is None
 
 
 async def test_every_refusal_has_words_of_its_own():
@@ -193,7 +197,7 @@ async def test_nobody_cancels_somebody_elses_job(world):
     await owner.receives_message(containing="queue")
     await other.sends_photo(jpeg())
     own_status = await other.receives_message(containing="queue")
-    query = await other.presses(own_status, f"cancel:{owner.id}:{photo.message_id}")
+    query = await other.presses(own_status, f"cancel:{id_of(photo)}")
     assert query is not None
     await other.sends_text("/restart")
     await other.receives_text(containing="Stopped 1")
@@ -234,7 +238,7 @@ async def test_upscale_image_stops_only_jobs_that_run_for_more_than_ten_minutes(
     await user.sends_text("/upscale_image")
     reply = await user.receives_text(containing=en.ask_for_picture())
     assert reply.text.startswith(en.stopped_overlong(1))
-    states = [store.get(f"{user.id}:{photo.message_id}").state for photo in photos]
+    states = [store.get(id_of(photo)).state for photo in photos]
     assert sorted(states) == [JobState.CANCELLED, JobState.QUEUED, JobState.RUNNING]
     await user.sends_text("/restart")
     await user.receives_text(containing="Stopped 2")

@@ -13,9 +13,11 @@ import pytest_asyncio
 from PIL import Image
 
 from dev.stack import REPOSITORY, Process, Stack
-from emulator import Emulator
+from emulator import TOKEN, Emulator
+from tasks.messages import job_id
 
 LEASE_S = 3.0
+BOT_ID = int(TOKEN.partition(":")[0])
 
 
 @dataclass
@@ -28,7 +30,7 @@ class Town:
     workers: list[Process] = field(default_factory=list)
 
     async def job_of(self, message):
-        return self.stack.store.get(f"{message.chat.id}:{message.message_id}")
+        return self.stack.store.get(job_id(BOT_ID, message.chat.id, message.message_id))
 
     def log(self) -> str:
         return "".join(process.log.read_text() for process in [self.bot, *self.workers])

@@ -12,8 +12,8 @@ import pytest
 
 from bot.texts import BotTexts
 from emulator import BadGateway, Blocked, MessageGone, Reset, ResetAfter, ResetDuringUpload, RetryAfter, ServerError
-from tasks.messages import JobState
-from tests.system.conftest import LEASE_S, opened, picture, running_town
+from tasks.messages import JobState, job_id
+from tests.system.conftest import BOT_ID, LEASE_S, opened, picture, running_town
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -205,7 +205,7 @@ async def test_a_user_who_blocks_the_bot_ends_the_job_and_nobody_elses(town):
         while (await town.job_of(lost)).state is not JobState.FAILED:
             await asyncio.sleep(0.05)
     assert (await town.job_of(lost)).error == "chat_closed"
-    assert town.stack.store.redis.zscore("restora:untold", f"{gone.id}:{lost.message_id}") is None
+    assert town.stack.store.redis.zscore("restora:untold", job_id(BOT_ID, gone.id, lost.message_id)) is None
 
 
 async def test_a_picture_that_would_take_too_long_is_refused_with_advice(tmp_path, weights):

@@ -25,6 +25,7 @@ UNLIMITED = {"user_limit": 10**6, "total_limit": 10**6}
 
 def wish(user: int, message: int, *, queue: str = "restore", pixels: int = 1000) -> RestorePhoto:
     return RestorePhoto(
+        bot_id=9,
         chat_id=user,
         message_id=message,
         user_id=user,

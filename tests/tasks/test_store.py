@@ -7,6 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis import RedisError
 
 from tasks.messages import Accepted, JobState, Refused, WorkerCard
 from tasks.store import MAX_ATTEMPTS, RECORD_LIFETIME_S, JobStore, connect
@@ -32,7 +33,7 @@ def test_a_message_handed_in_twice_is_one_job(store):
     again = store.submit(wish(1, 7), **UNLIMITED)
     assert (first.fresh, again.fresh) == (True, False)
     assert first.job == again.job
-    assert order(store) == ["1:7"]
+    assert order(store) == ["9:1:7"]
 
 
 def test_a_message_handed_in_again_after_its_end_stays_ended(store, submit):
@@ -45,7 +46,7 @@ def test_a_message_handed_in_again_after_its_end_stays_ended(store, submit):
 
 def test_a_record_comes_back_as_it_was_handed_in(store, submit):
     job = submit(-100123, 42, pixels=12345)
-    assert (job.id, job.chat_id, job.message_id, job.file_id) == ("-100123:42", -100123, 42, "file--100123-42")
+    assert (job.id, job.chat_id, job.message_id, job.file_id) == ("9:-100123:42", -100123, 42, "file--100123-42")
     assert (job.state, job.pixels, job.attempt, job.status_message_id) == (JobState.QUEUED, 12345, 0, 0)
     assert abs(job.queued_ms / 1000 - time.time()) < 5
 
@@ -60,14 +61,14 @@ def test_twenty_pictures_of_one_user_do_not_make_another_wait(store, submit):
         submit(1, message)
     claim(store)
     submit(2, 1)
-    assert claim(store).id == "2:1"
+    assert claim(store).id == "9:2:1"
 
 
 def test_users_take_turns(store, submit):
     for user in (1, 2, 3):
         for message in range(4):
             submit(user, message)
-    turns = [job_id.split(":")[0] for job_id in order(store)]
+    turns = [job_id.split(":")[1] for job_id in order(store)]
     assert all(Counter(turns[i : i + 3]) == {"1": 1, "2": 1, "3": 1} for i in range(0, 12, 3))
 
 
@@ -78,20 +79,50 @@ def test_a_newcomer_waits_for_at_most_one_picture_of_every_other_user(store, sub
     for _ in range(23):
         claim(store)
     submit(99, 1)
-    assert "99:1" in order(store)[:6]
+    assert "9:99:1" in order(store)[:6]
 
 
 def test_a_user_over_the_limit_is_refused_and_others_are_not(store, submit):
     for message in range(3):
         submit(1, message)
     assert store.submit(wish(1, 3), user_limit=3, total_limit=100) == Refused(reason="user_limit", limit=3)
-    assert store.get("1:3") is None
+    assert store.get("9:1:3") is None
     assert isinstance(store.submit(wish(2, 1), user_limit=3, total_limit=100), Accepted)
 
 
 def test_a_message_handed_in_before_is_known_even_when_its_user_is_at_the_limit(store, submit):
     submit(1, 1)
     assert isinstance(store.submit(wish(1, 1), user_limit=1, total_limit=1), Accepted)
+
+
+def test_a_stream_of_newcomers_keeps_nobodys_second_picture_waiting_for_ever(store, submit):
+    for message in (1, 2):
+        submit(1, message)
+    for newcomer in range(100, 104):
+        submit(newcomer, 1)
+    for turn in range(40):
+        submit(1000 + turn, 1)  # one more newcomer for every job that is taken
+        if claim(store).id == "9:1:2":
+            break
+    else:
+        pytest.fail("not taken in 40 turns")
+
+
+def test_nobody_waits_longer_because_the_others_came_for_another_queue(store, submit):
+    for message in range(5):
+        submit(1, message, queue="gpu")
+    submit(2, 1)
+    assert order(store, "gpu", "restore")[:2] == ["9:1:0", "9:2:1"]
+
+
+def test_what_a_user_cancelled_does_not_put_their_next_picture_behind(store, submit):
+    for message in range(20):
+        submit(1, message)
+    for message in range(10):
+        submit(2, message)
+    store.cancel_all(1)
+    submit(1, 100)
+    assert "9:1:100" in order(store)[:2]
 
 
 def test_a_full_queue_refuses_and_takes_again_when_there_is_room(store, submit):
@@ -133,15 +164,15 @@ def test_eight_workers_claim_every_job_exactly_once(redis_server, store, submit)
 def test_a_worker_takes_only_from_its_queues(store, submit):
     submit(1, 1, queue="gpu")
     submit(1, 2)
-    assert order(store, "restore") == ["1:2"]
-    assert order(store, "gpu", "restore") == ["1:1"]
+    assert order(store, "restore") == ["9:1:2"]
+    assert order(store, "gpu", "restore") == ["9:1:1"]
 
 
 def test_a_worker_of_two_queues_takes_the_older_head_first(store, submit):
     submit(1, 1)
     submit(2, 1, queue="gpu")
     submit(3, 1)
-    assert order(store, "gpu", "restore") == ["1:1", "2:1", "3:1"]
+    assert order(store, "gpu", "restore") == ["9:1:1", "9:2:1", "9:3:1"]
 
 
 def test_a_late_attempt_can_change_nothing(store, submit):
@@ -155,7 +186,7 @@ def test_a_late_attempt_can_change_nothing(store, submit):
     assert store.begin_delivery(late, lease_s=5) is None
     assert store.finish(late, JobState.DONE) is False
     assert store.release(late, blameless=True) is False
-    kept = store.get("1:1")
+    kept = store.get("9:1:1")
     assert (kept.state, kept.attempt, kept.progress) == (JobState.RUNNING, 2, 0.0)
     assert store.begin_delivery(now, lease_s=5).attempt == 2
 
@@ -172,7 +203,7 @@ def test_renewing_keeps_the_lease(store, submit):
 def test_a_renewal_tells_the_status_message_that_came_meanwhile(store, submit):
     submit(1, 1)
     job = claim(store)
-    assert store.attach_status("1:1", 77) is JobState.RUNNING
+    assert store.attach_status("9:1:1", 77) is JobState.RUNNING
     assert store.renew(job, lease_s=5, progress=0.1) == (None, 77)
     assert store.begin_delivery(job, lease_s=5).status_message_id == 77
 
@@ -191,7 +222,7 @@ def test_a_job_that_comes_back_to_an_empty_queue_is_not_behind_newcomers(store, 
     jobs = [claim(store) for _ in range(5)]
     store.release(jobs[-1], blameless=True)
     submit(2, 1)
-    assert order(store) == ["1:4", "2:1"]
+    assert order(store) == ["9:1:4", "9:2:1"]
 
 
 def test_a_job_is_given_up_after_so_many_silent_workers(store, submit):
@@ -202,8 +233,8 @@ def test_a_job_is_given_up_after_so_many_silent_workers(store, submit):
         assert store.sweep(longest_run_s=100) == (["restore"], [])
     claim(store, lease_s=0.01)
     time.sleep(0.03)
-    assert store.sweep(longest_run_s=100) == ([], ["1:1"])
-    assert (store.get("1:1").state, store.get("1:1").error) == (JobState.FAILED, "worker_lost")
+    assert store.sweep(longest_run_s=100) == ([], ["9:1:1"])
+    assert (store.get("9:1:1").state, store.get("9:1:1").error) == (JobState.FAILED, "worker_lost")
     assert order(store) == []
 
 
@@ -220,8 +251,101 @@ def test_a_job_that_ran_too_long_is_failed_and_not_repeated(store, submit):
     submit(1, 1)
     claim(store, lease_s=0.01)
     time.sleep(0.05)
-    assert store.sweep(longest_run_s=0.02) == ([], ["1:1"])
-    assert store.get("1:1").error == "timeout"
+    assert store.sweep(longest_run_s=0.02) == ([], ["9:1:1"])
+    assert store.get("9:1:1").error == "timeout"
+
+
+def test_a_delivery_is_not_failed_for_the_time_it_took(store, submit):
+    submit(1, 1)
+    store.begin_delivery(claim(store), lease_s=0.01)
+    time.sleep(0.05)
+    assert store.sweep(longest_run_s=0.02) == (["restore"], [])
+
+
+def test_a_change_whose_answer_was_lost_may_be_asked_again(store, submit):
+    submit(1, 1)
+    job = claim(store)
+    assert store.begin_delivery(job, lease_s=5) == store.begin_delivery(job, lease_s=5)
+    assert [store.finish(job, JobState.DONE) for _ in range(2)] == [True, True]
+    assert store.finish(job, JobState.FAILED) is False
+
+
+def test_a_job_put_aside_is_left_alone_until_it_is_due(store, submit):
+    submit(1, 1)
+    submit(2, 1)
+    store.release(claim(store), blameless=True, aside_s=0.1)
+    assert order(store) == ["9:2:1"]
+    assert store.sweep(longest_run_s=100) == ([], [])
+    time.sleep(0.15)
+    assert store.sweep(longest_run_s=100) == (["restore"], [])
+    assert order(store) == ["9:1:1"]
+
+
+def test_a_job_put_aside_can_be_cancelled(store, submit):
+    submit(1, 1)
+    store.release(claim(store), blameless=True, aside_s=0.05)
+    assert [one.was for one in store.cancel_all(1)] == [JobState.QUEUED]
+    time.sleep(0.1)
+    assert store.sweep(longest_run_s=100) == ([], [])
+    assert order(store) == []
+
+
+def test_a_release_in_mid_delivery_flags_the_job(store, submit):
+    submit(1, 1)
+    job = claim(store)
+    store.begin_delivery(job, lease_s=5)
+    store.release(job, blameless=True)
+    assert claim(store).resent
+
+
+def test_a_late_attempt_flags_nothing(store, submit):
+    submit(1, 1)
+    late = claim(store)
+    store.release(late, blameless=True)
+    claim(store)
+    store.mark_resent(late)
+    assert not store.get("9:1:1").resent
+
+
+@pytest.mark.parametrize("end", [JobState.DONE, JobState.FAILED, JobState.CANCELLED])
+def test_a_status_message_that_comes_too_late_is_not_noted(store, submit, end):
+    submit(1, 1)
+    job = claim(store)
+    _ = store.cancel_all(1) if end is JobState.CANCELLED else store.finish(job, end)
+    assert store.attach_status("9:1:1", 5) is end
+    assert store.get("9:1:1").status_message_id == 0
+
+
+def test_work_in_hand_ends_although_redis_is_full(store, submit):
+    submit(1, 1)
+    job = claim(store)
+    store.redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(RedisError):
+            store.submit(wish(2, 1), **UNLIMITED)
+        assert store.renew(job, lease_s=5, progress=0.5) == (None, 0)
+        assert store.begin_delivery(job, lease_s=5).state is JobState.DELIVERING
+        assert store.finish(job, JobState.DONE)
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert store.get("9:2:1") is None
+
+
+def test_a_queue_counts_as_served_while_its_workers_restart(store):
+    assert not store.is_served("gpu")
+    store.announce(card("a", queues=("gpu",)))
+    store.withdraw("a")
+    assert store.is_served("gpu")
+    assert 60 < store.redis.ttl("restora:served:gpu") <= 300
+
+
+def test_an_update_is_remembered_for_a_day(store):
+    assert not store.was_handled("9:1")
+    store.mark_handled("9:1")
+    assert store.was_handled("9:1")
+    store.redis.zadd("restora:updates", {"9:1": time.time() - 25 * 3600})
+    store.mark_handled("9:2")
+    assert not store.was_handled("9:1")
 
 
 def test_a_delivery_that_was_cut_off_is_flagged_when_it_is_repeated(store, submit):
@@ -238,12 +362,12 @@ def test_the_owner_of_a_failed_job_is_due_to_be_told_until_somebody_did(store, s
     time.sleep(0.05)
     store.sweep(longest_run_s=0.02)
     (job,) = store.take_untold()
-    assert job.id == "1:1"
+    assert job.id == "9:1:1"
     assert store.take_untold() == []  # somebody is telling; it comes up again later
-    store.redis.zadd("restora:untold", {"1:1": 0})
-    assert [job.id for job in store.take_untold()] == ["1:1"]
+    store.redis.zadd("restora:untold", {"9:1:1": 0})
+    assert [job.id for job in store.take_untold()] == ["9:1:1"]
     store.mark_told(job)
-    store.redis.zadd("restora:untold", {"1:1": 0}, xx=True)
+    store.redis.zadd("restora:untold", {"9:1:1": 0}, xx=True)
     assert store.take_untold() == []
 
 
@@ -260,26 +384,26 @@ def test_cancelling_ends_queued_and_running_jobs_and_leaves_a_delivery_alone(sto
     submit(2, 1)
     store.begin_delivery(delivering, lease_s=5)
     met = {one.job.id: one.was for one in store.cancel_all(1)}
-    assert met == {running.id: JobState.RUNNING, delivering.id: JobState.DELIVERING, "1:2": JobState.QUEUED}
-    states = [store.get(job_id).state for job_id in (running.id, delivering.id, "1:2", "2:1")]
+    assert met == {running.id: JobState.RUNNING, delivering.id: JobState.DELIVERING, "9:1:2": JobState.QUEUED}
+    states = [store.get(job_id).state for job_id in (running.id, delivering.id, "9:1:2", "9:2:1")]
     assert states == [JobState.CANCELLED, JobState.DELIVERING, JobState.CANCELLED, JobState.QUEUED]
     assert store.renew(running, lease_s=5, progress=0.5)[0] is JobState.CANCELLED
     assert store.begin_delivery(running, lease_s=5) is None
-    assert order(store) == ["2:1"]
+    assert order(store) == ["9:2:1"]
     assert store.sweep(longest_run_s=0) == ([], [])
 
 
 def test_nobody_cancels_a_job_of_somebody_else(store, submit):
     submit(1, 1)
-    assert store.cancel(2, "1:1") is None
-    assert store.get("1:1").state is JobState.QUEUED
+    assert store.cancel(2, "9:1:1") is None
+    assert store.get("9:1:1").state is JobState.QUEUED
 
 
 def test_cancelling_twice_tells_that_it_was_over(store, submit):
     submit(1, 1)
-    assert store.cancel(1, "1:1").was is JobState.QUEUED
-    assert store.cancel(1, "1:1").was is JobState.CANCELLED
-    assert store.cancel(1, "1:2") is None
+    assert store.cancel(1, "9:1:1").was is JobState.QUEUED
+    assert store.cancel(1, "9:1:1").was is JobState.CANCELLED
+    assert store.cancel(1, "9:1:2") is None
 
 
 def test_only_long_running_jobs_are_cancelled_where_that_is_asked(store, submit):
@@ -289,7 +413,7 @@ def test_only_long_running_jobs_are_cancelled_where_that_is_asked(store, submit)
     assert store.cancel_all(1, running_for_s=600) == []
     store.redis.hincrby(f"restora:job:{running.id}", "started_ms", -601_000)
     assert [one.job.id for one in store.cancel_all(1, running_for_s=600)] == [running.id]
-    assert store.get("1:1").state is JobState.QUEUED
+    assert store.get("9:1:1").state is JobState.QUEUED
 
 
 def test_the_place_counts_the_jobs_before_and_the_wait_their_pixels(store, submit):
@@ -314,7 +438,6 @@ def test_without_a_worker_of_the_queue_there_is_a_place_but_no_wait(store, submi
 def test_a_worker_is_known_until_it_leaves(store):
     store.announce(card("a"))
     assert store.workers() == [card("a")]
-    assert 0 < store.redis.ttl("restora:worker:a") <= 15
     store.withdraw("a")
     assert store.workers() == []
 
@@ -327,17 +450,17 @@ def test_jobs_of_a_queue_nobody_serves_move_with_their_fair_places(store, submit
     assert store.reroute("gpu", "restore") == 6
     assert store.waiting("gpu") == 0
     moved = order(store, "restore")
-    assert set(moved[:3]) == {"1:0", "2:0", "3:1"}
-    assert set(moved[3:5]) == {"1:1", "2:1"}
-    assert store.get("1:0").queue == "restore"
+    assert set(moved[:3]) == {"9:1:0", "9:2:0", "9:3:1"}
+    assert set(moved[3:5]) == {"9:1:1", "9:2:1"}
+    assert store.get("9:1:0").queue == "restore"
 
 
 def test_records_of_ended_jobs_are_forgotten_in_the_end_and_open_ones_are_not(store, submit):
     submit(1, 1)
     submit(1, 2)
     store.finish(claim(store), JobState.DONE)
-    assert 0 < store.redis.ttl("restora:job:1:1") <= RECORD_LIFETIME_S
-    assert store.redis.ttl("restora:job:1:2") == -1
+    assert 0 < store.redis.ttl("restora:job:9:1:1") <= RECORD_LIFETIME_S
+    assert store.redis.ttl("restora:job:9:1:2") == -1
 
 
 def test_one_worker_leads_until_it_falls_silent(store):

@@ -61,13 +61,18 @@ class JobLives(RuleBasedStateMachine):
     def finish(self, data, state):
         job = data.draw(st.sampled_from(self.held))
         if self.store.finish(job, state):
-            assert job.id not in self.ended
-            self.ended[job.id] = state
+            assert self.ended.setdefault(job.id, state) is state
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), blameless=st.booleans())
-    def release(self, data, blameless):
-        self.store.release(data.draw(st.sampled_from(self.held)), blameless=blameless)
+    @rule(data=st.data(), blameless=st.booleans(), aside_s=st.sampled_from([0.0, 1000.0]))
+    def release(self, data, blameless, aside_s):
+        self.store.release(data.draw(st.sampled_from(self.held)), blameless=blameless, aside_s=aside_s)
+
+    @rule()
+    def time_passes_for_what_was_put_aside(self):
+        for job_id in self.store.redis.zrange("restora:aside", 0, -1):
+            self.store.redis.zadd("restora:aside", {job_id: 1})
+        self.store.sweep(longest_run_s=1e6)
 
     @rule(user=users)
     def restart(self, user):
@@ -100,6 +105,9 @@ class JobLives(RuleBasedStateMachine):
     @invariant()
     def a_job_waits_or_is_leased_or_is_over(self):
         waiting = {job.id for queue in ("restore", "gpu") for job in self.store.first_waiting(queue, 1000)}
+        aside = set(self.store.redis.zrange("restora:aside", 0, -1))
+        assert not waiting & aside
+        waiting |= aside
         leased = set(self.store.redis.zrange("restora:leases", 0, -1))
         states = {job_id: self.store.get(job_id).state for job_id in self.accepted}
         assert waiting == {job_id for job_id, state in states.items() if state is JobState.QUEUED}
@@ -114,7 +122,7 @@ class JobLives(RuleBasedStateMachine):
             assert listed == {
                 job_id
                 for job_id in self.accepted
-                if job_id.startswith(f"{user}:") and self.store.get(job_id).state not in FINAL_STATES
+                if job_id.startswith(f"9:{user}:") and self.store.get(job_id).state not in FINAL_STATES
             }
 
 
