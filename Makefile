@@ -18,7 +18,7 @@ setup: $(VENV)/.ready ## install what is needed into .venv
 $(VENV)/.ready: $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Restora needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-deps --retries 0 --timeout 10 $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
+	$(BIN)/pip install --quiet --no-deps --retries 2 --timeout 10 $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
 		$$(grep '^torch==' requirements.txt) 2>/dev/null || true
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
 	@touch $@

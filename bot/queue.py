@@ -12,7 +12,7 @@ from typing import TypeVar
 from redis import RedisError
 
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE, Doorbell
-from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto
+from tasks.messages import Accepted, Cancelled, Job, JobState, Refused, RestorePhoto
 from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
@@ -57,10 +57,6 @@ class JobQueue:
     async def attach_status(self, job: Job, message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""
         return await _patiently(lambda: self._store.attach_status(job.id, message_id))
-
-    async def place(self, job: Job) -> QueuePlace | None:
-        """Where the job stands in its queue; None once it is not queued any more."""
-        return await _patiently(lambda: self._store.place(job))
 
     async def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Stop one job of this user; None when there is no such job of theirs."""

@@ -9,15 +9,15 @@ from aiogram.types import Message
 from bot.keyboards import cancel_keyboard
 from bot.queue import JobQueue
 from bot.texts import BotTexts
-from tasks.messages import FINAL_STATES, Job, JobState
+from tasks.messages import FINAL_STATES, Accepted, Job, JobState
 
 
-async def show_status(message: Message, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:
+async def show_status(message: Message, accepted: Accepted, *, jobs: JobQueue, texts: BotTexts) -> None:
     """Answer a picture with its status message, and let the job know which one it is."""
-    place = await jobs.place(job)
-    text = texts.queued(place) if place else texts.started()
-    status = await message.reply(text, reply_markup=cancel_keyboard(job), allow_sending_without_reply=True)
-    state = await jobs.attach_status(job, status.message_id)
+    text = texts.queued(accepted.place) if accepted.place else texts.started()
+    keyboard = cancel_keyboard(accepted.job)
+    status = await message.reply(text, reply_markup=keyboard, allow_sending_without_reply=True)
+    state = await jobs.attach_status(accepted.job, status.message_id)
     if state is JobState.CANCELLED:
         await status.edit_text(texts.cancelled())
     elif state in FINAL_STATES or state is JobState.DELIVERING:

@@ -104,11 +104,20 @@ _PARSE = {entry.name: _PARSERS[str(entry.type)] for entry in fields(Job)}
 
 
 @dataclass(frozen=True, kw_only=True)
+class QueuePlace:
+    """Where a queued job stands: ``place`` 1 is next; ``wait_s`` is None while no worker is there to measure by."""
+
+    place: int
+    wait_s: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Accepted:
     """A picture that was taken. ``fresh`` is false where the message had been handed in before."""
 
     job: Job
     fresh: bool
+    place: QueuePlace | None = None  # None once the job does not wait any more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,14 +134,6 @@ class Cancelled:
 
     job: Job
     was: JobState
-
-
-@dataclass(frozen=True, kw_only=True)
-class QueuePlace:
-    """Where a queued job stands: ``place`` 1 is next; ``wait_s`` is None while no worker is there to measure by."""
-
-    place: int
-    wait_s: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,7 @@ class JobStore:
         job = self.get(wish.job_id)
         if job is None:  # a known record whose lifetime ended between the two calls
             raise RedisError(f"the record of {wish.job_id} is gone")
-        return Accepted(job=job, fresh=answer == "fresh")
+        return Accepted(job=job, fresh=answer == "fresh", place=self.place(job))
 
     def attach_status(self, job_id: str, status_message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""

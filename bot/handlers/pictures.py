@@ -40,7 +40,7 @@ async def _take(message: Message, wish: RestorePhoto, texts: BotTexts, jobs: Job
         text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
         _reply(message, text, outbox)
     elif _lacks_status(answer):
-        outbox.post(message.chat.id, lambda: show_status(message, answer.job, jobs=jobs, texts=texts))
+        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
 
 def _lacks_status(answer: Accepted) -> bool:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import RedisError
 
-from tasks.messages import Accepted, JobState, Refused, WorkerCard
+from tasks.messages import Accepted, JobState, QueuePlace, Refused, WorkerCard
 from tasks.store import MAX_ATTEMPTS, RECORD_LIFETIME_S, JobStore, connect
 from tests.tasks.conftest import UNLIMITED, wish
 
@@ -33,6 +33,7 @@ def test_a_message_handed_in_twice_is_one_job(store):
     again = store.submit(wish(1, 7), **UNLIMITED)
     assert (first.fresh, again.fresh) == (True, False)
     assert first.job == again.job
+    assert first.place == again.place == QueuePlace(place=1, wait_s=None)
     assert order(store) == ["9:1:7"]
 
 
