@@ -137,9 +137,9 @@ class Stack:
         """Start the bot; it is ready when the emulator sees it polling."""
         return self._start("bot", ("-m", "bot"), env)
 
-    def start_worker(self, name: str = "worker", **env: str) -> Process:
-        """Start a worker; see :meth:`workers_are_ready`."""
-        return self._start(name, (*CELERY_WORKER, "-n", f"{name}@%h"), env)
+    def start_worker(self, name: str = "worker", *options: str, **env: str) -> Process:
+        """Start a worker, with options of ``celery worker``; see :meth:`workers_are_ready`."""
+        return self._start(name, (*CELERY_WORKER, "-n", f"{name}@%h", *options), env)
 
     async def workers_are_ready(self, *workers: Process) -> None:
         """Wait until all of these have their models loaded.

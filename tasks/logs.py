@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TextIO
 
 _job_id: ContextVar[str] = ContextVar("job_id", default="-")
 
@@ -44,12 +45,17 @@ class DiscreetFormatter(logging.Formatter):
         return "\n".join(line[:LONGEST_LINE] for line in lines)
 
 
-def configure_logging(level: str) -> None:
-    """Send the records of this process to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+def discreet_handler(stream: TextIO) -> logging.Handler:
+    """A handler that writes our kind of lines."""
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(DiscreetFormatter("%(asctime)s %(levelname)-7s %(name)s [%(job)s] %(message)s"))
     handler.addFilter(_add_job)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    return handler
+
+
+def configure_logging(level: str) -> None:
+    """Send the records of this process to standard error."""
+    logging.basicConfig(level=level, handlers=[discreet_handler(sys.stderr)], force=True)
     logging.getLogger("aiogram.event").setLevel(logging.WARNING)
     for chatty in ("urllib3", "celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

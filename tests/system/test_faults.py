@@ -11,7 +11,17 @@ import psutil
 import pytest
 
 from bot.texts import BotTexts
-from emulator import BadGateway, Blocked, MessageGone, Reset, ResetAfter, ResetDuringUpload, RetryAfter, ServerError
+from emulator import (
+    BadGateway,
+    Blocked,
+    MessageGone,
+    Reset,
+    ResetAfter,
+    ResetDuringUpload,
+    RetryAfter,
+    ServerError,
+    Slow,
+)
 from tasks.messages import JobState, job_id
 from tests.system.conftest import BOT_ID, LEASE_S, opened, picture, running_town
 
@@ -206,6 +216,33 @@ async def test_a_user_who_blocks_the_bot_ends_the_job_and_nobody_elses(town):
             await asyncio.sleep(0.05)
     assert (await town.job_of(lost)).error == "chat_closed"
     assert town.stack.store.redis.zscore("restora:untold", job_id(BOT_ID, gone.id, lost.message_id)) is None
+
+
+async def test_a_job_that_hangs_is_killed_once_and_its_owner_told(frail):
+    frail.workers[0].stop()
+    strict = frail.stack.start_worker("strict", "--time-limit", "4", JOB_TIMEOUT_S="2")
+    await frail.stack.workers_are_ready(strict)
+    user = frail.telegram.user("Hang")
+    frail.telegram.misbehaves("getFile", Slow(25), times=1, chat=user)
+    photo = await user.sends_photo(picture(16, 16))
+    await user.receives_text(containing=en.failed("timeout"), timeout=90)
+    assert ((await frail.job_of(photo)).state, (await frail.job_of(photo)).attempt) == (JobState.FAILED, 1)
+    await user.sends_photo(picture(16, 16))
+    await user.receives_document(timeout=60)
+
+
+async def test_a_chat_under_a_long_flood_wait_holds_up_nobody_else_and_gets_its_picture(frail):
+    slow, quick = frail.telegram.user("Slow"), frail.telegram.user("Quick")
+    frail.telegram.misbehaves("editMessageMedia", RetryAfter(21), times=1, chat=slow)
+    waiting = await slow.sends_photo(picture(16, 16))
+    await started(frail, waiting)
+    began = time.monotonic()
+    await quick.sends_photo(picture(16, 16))
+    await quick.receives_document(timeout=20)
+    assert time.monotonic() - began < 20
+    await slow.receives_document(timeout=60)
+    assert len(documents_of(frail, slow)) == 1
+    assert (await frail.job_of(waiting)).tries == 1
 
 
 async def test_a_picture_that_would_take_too_long_is_refused_with_advice(tmp_path, weights):

@@ -115,6 +115,8 @@ async def test_a_worker_and_a_bot_without_redis_wait_and_connect_when_it_is_ther
         await user.receives_text(timeout=20)
         await user.sends_photo(picture(16, 16))
         await user.receives_text(containing="again in a minute", timeout=30)
+        await user.sends_text("/restart")
+        await user.receives_text(containing="again in a minute", timeout=30)
         assert (bot.exit_status, worker.exit_status) == (None, None)
         await asyncio.to_thread(late.start)
         try:

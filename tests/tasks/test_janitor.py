@@ -1,0 +1,139 @@
+"""The rounds of the janitor, against a real Redis."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tasks import janitor
+from tasks.janitor import Messenger, Upkeep, last_word
+from tasks.messages import JobState, WorkerCard
+from tasks.texts import Texts
+
+LEASE_S = 0.2
+
+
+class Bell(list):
+    """Remembers for which queues it was rung."""
+
+    def __call__(self, queue: str) -> None:
+        self.append(queue)
+
+
+@pytest.fixture
+def bell():
+    return Bell()
+
+
+@pytest.fixture
+def upkeep(store, bell):
+    return Upkeep(store, ring=bell, lease_s=LEASE_S, longest_run_s=100)
+
+
+def test_a_first_round_gives_holders_one_lease_to_show_themselves(store, submit, upkeep, bell):
+    submit(1, 1)
+    store.claim(["restore"], worker="w", lease_s=0.01)
+    time.sleep(0.05)
+    upkeep.make_round(("restore",))
+    assert store.get("9:1:1").state is JobState.RUNNING
+    for _ in range(4):
+        time.sleep(LEASE_S / 3)
+        upkeep.make_round(("restore",))
+    assert store.get("9:1:1").state is JobState.QUEUED
+    assert bell == ["restore"]
+
+
+def test_after_a_gap_in_the_rounds_holders_get_that_time_again(store, submit, upkeep):
+    for _ in range(5):
+        upkeep.make_round(("restore",))
+        time.sleep(LEASE_S / 3)
+    time.sleep(LEASE_S * 1.5)  # as if Redis had been away
+    submit(1, 1)
+    store.claim(["restore"], worker="w", lease_s=0.01)
+    time.sleep(0.05)
+    upkeep.make_round(("restore",))
+    assert store.get("9:1:1").state is JobState.RUNNING
+
+
+def test_a_job_nobody_heard_of_is_rung_for(store, submit, upkeep, bell, monkeypatch):
+    monkeypatch.setattr(janitor, "UNHEARD_AFTER_S", 0.1)
+    submit(1, 1)
+    submit(2, 1)
+    upkeep.make_round(("restore",))
+    assert bell == []
+    time.sleep(0.15)
+    upkeep.make_round(("restore", "gpu"))
+    assert bell == ["restore", "restore"]
+
+
+def test_while_hints_lie_in_the_broker_nobody_rings(store, submit, upkeep, bell, monkeypatch):
+    monkeypatch.setattr(janitor, "UNHEARD_AFTER_S", 0.0)
+    submit(1, 1)
+    store.redis.rpush("restore", "{}")
+    upkeep.make_round(("restore",))
+    assert bell == []
+
+
+def test_jobs_leave_the_gpu_queue_only_when_nobody_has_served_it_for_minutes(store, submit, upkeep):
+    submit(1, 1, queue="gpu")
+    store.announce(WorkerCard(name="g", queues=("gpu",), model="m", device="cuda:0", dtype="f", seconds_per_pixel=1.0))
+    store.withdraw("g")
+    upkeep.make_round(("restore",))
+    assert store.waiting("gpu") == 1
+    store.redis.delete("restora:served:gpu")  # as after five minutes
+    upkeep.make_round(("restore",))
+    assert (store.waiting("gpu"), store.waiting("restore")) == (0, 1)
+
+
+class Chat:
+    """A door that writes down what is shown, and may have something happen meanwhile."""
+
+    def __init__(self, meanwhile=lambda: None):
+        self.shown = []
+        self.meanwhile = meanwhile
+
+    def show(self, job, text, *, cancellable):
+        assert cancellable
+        self.shown.append((job.id, text))
+        self.meanwhile()
+
+    settle = lambda self, job, text: self.shown.append((job.id, text))  # noqa: E731 - the same, said for good
+    tell = settle
+
+
+def test_waiting_users_see_their_place_change_and_nothing_else(store, submit):
+    for user in (1, 2, 3):
+        submit(user, 1)
+    chat = Chat()
+    messenger = Messenger(store, chat)
+    messenger.show_places(("restore",))
+    messenger.show_places(("restore",))
+    assert chat.shown == []
+    store.claim(["restore"], worker="w", lease_s=5)
+    messenger.show_places(("restore",))
+    assert [job_id for job_id, _ in chat.shown] == ["9:2:1", "9:3:1"]
+    assert "next in the queue" in chat.shown[0][1]
+
+
+def test_a_job_cancelled_while_its_place_is_written_does_not_look_alive(store, submit):
+    for user in (1, 2):
+        submit(user, 1)
+    chat = Chat(meanwhile=lambda: store.cancel_all(2))
+    messenger = Messenger(store, chat)
+    messenger.show_places(("restore",))
+    store.claim(["restore"], worker="w", lease_s=5)
+    messenger.show_places(("restore",))
+    assert chat.shown[-1] == ("9:2:1", Texts("en").cancelled())
+
+
+def test_owners_of_jobs_whose_workers_died_are_told_once(store, submit):
+    submit(1, 1)
+    job = store.claim(["restore"], worker="w", lease_s=5)
+    store.finish(job, JobState.FAILED, error="timeout")
+    store.redis.zadd("restora:untold", {job.id: 0})
+    chat = Chat()
+    messenger = Messenger(store, chat)
+    messenger.apologise_for_others()
+    messenger.apologise_for_others()
+    assert chat.shown == [("9:1:1", last_word(store.get("9:1:1")))] == [("9:1:1", Texts("en").failed("timeout"))]
