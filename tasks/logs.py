@@ -31,18 +31,9 @@ class DiscreetFormatter(logging.Formatter):
     """Leaves tokens out of lines and tracebacks, and shortens lines that quote too much."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, discreetly."""
-        return TOKEN_FORM.sub("<token>", super().format(record))
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """The first part of the line, without a traceback."""
-        line = super().formatMessage(record)
-        return line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …"
-
-    def formatException(self, ei: object) -> str:  # noqa: N802 - logging's own name
-        """The traceback, its long lines cut."""
-        lines = super().formatException(ei).splitlines()  # type: ignore[arg-type]  # typeshed keeps the name private
-        return "\n".join(line[:LONGEST_LINE] for line in lines)
+        """The line and its traceback, discreetly."""
+        lines = TOKEN_FORM.sub("<token>", super().format(record)).splitlines()
+        return "\n".join(line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + " …" for line in lines)
 
 
 def discreet_handler(stream: TextIO) -> logging.Handler:
