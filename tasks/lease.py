@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from contextvars import copy_context
 from enum import StrEnum
-from types import TracebackType
-from typing import Self
 
 from redis import RedisError
 
+from tasks.beside import Beside
 from tasks.messages import Job, JobState
 from tasks.store import JobStore
 
@@ -28,7 +26,7 @@ class StopReason(StrEnum):
     TIMEOUT = "timeout"
 
 
-class Lease:
+class Lease(Beside):
     """Keeps a claimed job until the block ends; ``should_stop`` turns true when the job must be dropped.
 
     While Redis does not answer the work goes on: nobody else can claim the job then either, and the janitors wait one
@@ -36,6 +34,7 @@ class Lease:
     """
 
     def __init__(self, store: JobStore, job: Job, *, lease_s: float, timeout_s: float) -> None:
+        super().__init__("lease")
         self.job = job
         self.progress = 0.0
         self.status_message_id = job.status_message_id
@@ -45,8 +44,6 @@ class Lease:
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._dropped = threading.Event()
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=copy_context().run, args=(self._keep,), name="lease", daemon=True)
 
     def restart_clock(self) -> None:
         """Let the time limit begin now: waiting for a turn on the device was not the job's fault."""
@@ -60,18 +57,9 @@ class Lease:
         """Whether to drop the job; cheap enough to ask between two layers of a network."""
         return self._dropped.is_set()
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _keep(self) -> None:
-        while not self._ended.wait(1 / RENEWALS_PER_S):
+    def work(self) -> None:
+        """Renew the lease and read the news."""
+        while not self.ended.wait(1 / RENEWALS_PER_S):
             if self.is_overdue():
                 self._drop(StopReason.TIMEOUT)
             try:

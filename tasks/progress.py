@@ -9,13 +9,10 @@ docs/architecture.md, "Edits".
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from contextvars import copy_context
-from types import TracebackType
-from typing import Self
 
+from tasks.beside import Beside
 from tasks.telegram import TelegramError
 
 logger = logging.getLogger(__name__)
@@ -34,36 +31,26 @@ def edit_interval_s(*, is_group: bool, running_s: float) -> float:
     return min(LONGEST_INTERVAL_S, interval_s * 2.0 ** min(doublings, 10))
 
 
-class ProgressReporter:
+class ProgressReporter(Beside):
     """Sends the latest progress from a thread of its own until the block ends."""
 
     def __init__(self, send: Callable[[float], None], *, is_group: bool) -> None:
         """``send`` shows a fraction in the chat; it may be slow and may raise ``TelegramError``."""
+        super().__init__("progress")
         self._send = send
         self._is_group = is_group
         self._latest = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=copy_context().run, args=(self._report,), name="progress", daemon=True)
 
     def report(self, fraction: float) -> None:
         """Note how far the work is; returns at once."""
         self._latest = fraction
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _report(self) -> None:
+    def work(self) -> None:
+        """Show the latest progress now and then."""
         began = time.monotonic()
         wait_s = FIRST_EDIT_AFTER_S
         shown_percent = -1
-        while not self._ended.wait(wait_s):
+        while not self.ended.wait(wait_s):
             percent = round(self._latest * 100)
             if percent != shown_percent:
                 try:
