@@ -16,7 +16,7 @@ from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-EVERY_S = 5.0
+EVERY_S = 2.0
 SILENT_AFTER_S = 60.0
 
 

@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable
 from PIL import Image
 
 from dev.drawings import sticker_webp, transparent_png, worn_photo
+from dev.redis_server import NoRedisServerError
+from dev.signals import until_signal
 from dev.stack import REPOSITORY, ProcessDiedError, Stack
 from emulator import Emulator, Message, Person
 from tasks.messages import JobState, job_id
@@ -217,8 +219,10 @@ def main() -> int:
     """Exit status 0 only if every scene held."""
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
-        asyncio.run(perform())
-    except (AssertionError, ProcessDiedError) as error:
+        if not asyncio.run(until_signal(perform())):
+            say("\nThe demo was interrupted.")
+            return 130
+    except (AssertionError, NoRedisServerError, ProcessDiedError) as error:
         say(f"\nThe demo failed: {error}\nLogs: {FOLDER.relative_to(REPOSITORY)}/processes")
         return 1
     return 0

@@ -10,12 +10,13 @@ import asyncio
 import logging
 import os
 import shutil
-import signal
 import sys
 from contextlib import AsyncExitStack
 
 from dotenv import dotenv_values
 
+from dev.redis_server import NoRedisServerError
+from dev.signals import until_signal
 from dev.stack import REPOSITORY, ProcessDiedError, Stack
 from emulator import TOKEN, Emulator
 
@@ -26,6 +27,18 @@ PAGE_PORT = 8081
 def setting(name: str) -> str:
     """A setting from the environment or .env; empty when it is not set."""
     return os.environ.get(name) or dotenv_values(REPOSITORY / ".env").get(name) or ""
+
+
+def page_port() -> int:
+    """The port of the chat page.
+
+    Raises:
+        OSError: EMULATOR_PORT is no port.
+    """
+    text = setting("EMULATOR_PORT") or str(PAGE_PORT)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise OSError(f"EMULATOR_PORT={text!r} is not a port between 1 and 65535")
+    return int(text)
 
 
 async def serve() -> None:
@@ -41,15 +54,15 @@ async def serve() -> None:
         if token:
             say("Talking to Telegram with your BOT_TOKEN.")
         else:
+            telegram = await ending.enter_async_context(Emulator.running(TOKEN, port=page_port()))
             # The emulated Telegram begins anew each time, so what was written down about the last one is void.
             shutil.rmtree(FOLDER / "redis", ignore_errors=True)
-            port = int(setting("EMULATOR_PORT") or PAGE_PORT)
-            telegram = await ending.enter_async_context(Emulator.running(TOKEN, port=port))
             token, api_url = telegram.token, telegram.api_url
             say("No BOT_TOKEN is set, so Telegram is emulated here.")
         stack = await ending.enter_async_context(Stack(FOLDER, token=token, api_url=api_url, cwd=REPOSITORY))
         worker, bot = stack.start_worker(), stack.start_bot()
         say(f"Starting Redis, the bot and a worker that loads Real-ESRGAN; logs in {FOLDER.relative_to(REPOSITORY)} …")
+        await stack.bot_is_ready(bot)
         await stack.workers_are_ready(worker)
         for card in stack.store.workers():
             say(f"Ready: {card.model} on {card.device}, {card.dtype}.")
@@ -60,18 +73,7 @@ async def serve() -> None:
         while worker.exit_status is None and bot.exit_status is None:
             await asyncio.sleep(0.5)
         dead = bot if worker.exit_status is None else worker
-        raise ProcessDiedError(f"the {dead.name} ended with status {dead.exit_status}; see {dead.log}")
-
-
-async def serve_until_signal() -> None:
-    """Serve until SIGINT or SIGTERM, also while things are still starting."""
-    serving = asyncio.ensure_future(serve())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        say("Ended.")
+        raise ProcessDiedError(f"the {dead.name} ended:\n{dead.last_words()}")
 
 
 def say(text: str) -> None:
@@ -83,9 +85,12 @@ def main() -> int:
     """Exit status 0 after Ctrl-C, 1 when a process could not run."""
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
-        asyncio.run(serve_until_signal())
-    except (OSError, ProcessDiedError) as error:
+        if not asyncio.run(until_signal(serve())):
+            say("Ended.")
+    except (OSError, NoRedisServerError, ProcessDiedError) as error:
         say(f"restora: {error}")
+        if isinstance(error, OSError):
+            say("Another port for the chat page: make run EMULATOR_PORT=8090")
         return 1
     return 0
 

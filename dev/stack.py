@@ -18,6 +18,7 @@ from tasks.store import JobStore, connect
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WORKER_START_TIMEOUT_S = 180.0
+BOT_START_TIMEOUT_S = 60.0
 CELERY_WORKER = ("-m", "celery", "-A", "tasks.app", "worker", "--without-gossip", "--without-mingle")
 
 
@@ -49,7 +50,7 @@ class Process:
 
     def start(self) -> None:
         """Start it; its output goes to the log."""
-        with self.log.open("ab") as log:
+        with self.log.open("wb") as log:
             self._popen = subprocess.Popen(
                 self._arguments,
                 cwd=self._cwd,
@@ -87,11 +88,16 @@ class Process:
         deadline = time.monotonic() + timeout_s
         while not ready():
             if self.exit_status is not None or time.monotonic() > deadline:
-                tail = self.log.read_text("utf-8", "replace")[-3000:]
-                raise ProcessDiedError(
-                    f"{self.name} is not ready (exit status {self.exit_status}); its log ends:\n{tail}"
-                )
+                raise ProcessDiedError(f"the {self.name} did not get ready:\n{self.last_words()}")
             time.sleep(0.05)
+
+    def last_words(self) -> str:
+        """What the log says about its end: the line meant for people, else the last ones."""
+        lines = self.log.read_text("utf-8", "replace").splitlines()
+        meant = [
+            line[line.index("restora ") :] for line in lines if f"restora {self.name.rstrip('0123456789')}: " in line
+        ]
+        return meant[-1] if meant else "\n".join([*lines[-15:], f"(the whole log: {self.log})"])
 
 
 class Stack:
@@ -111,6 +117,8 @@ class Stack:
             "BOT_TOKEN": token,
             "TELEGRAM_API_URL": api_url,
             "REDIS_URL": self.redis.url,
+            "REMAP_SIGTERM": "SIGQUIT",  # a worker that is stopped hands its job back after a moment
+            "WORKER_SOFT_SHUTDOWN_S": "1",
             **({} if cwd else {"WEIGHTS_DIR": str(REPOSITORY / "weights")}),
             **(env or {}),
         }
@@ -132,6 +140,7 @@ class Stack:
         self._ending.callback(self.redis.stop)
         self.store = JobStore(connect(self.redis.url))
         self._ending.callback(self.store.redis.close)
+        self.store.redis.delete("restora:bot", "restora:workers")  # signs of life of an earlier run
 
     def start_bot(self, **env: str) -> Process:
         """Start the bot; it is ready when the emulator sees it polling."""
@@ -140,6 +149,14 @@ class Stack:
     def start_worker(self, name: str = "worker", *options: str, **env: str) -> Process:
         """Start a worker, with options of ``celery worker``; see :meth:`workers_are_ready`."""
         return self._start(name, (*CELERY_WORKER, "-n", f"{name}@%h", *options), env)
+
+    async def bot_is_ready(self, bot: Process) -> None:
+        """Wait until Telegram answers the bot's polling.
+
+        Raises:
+            ProcessDiedError: it ended, or is not ready in time.
+        """
+        await asyncio.to_thread(bot.wait_until, self.store.bot_is_alive, timeout_s=BOT_START_TIMEOUT_S)
 
     async def workers_are_ready(self, *workers: Process) -> None:
         """Wait until all of these have their models loaded.

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 CALIBRATION_SIDE = 96  # px; half a second of RealESRGAN_x4plus on two cores
 REFERENCE_SIDE = 1024  # px; the picture whose share of overlap goes into seconds_per_pixel
 UPSCALE_SHARE = 0.95  # of the progress; the rest is resizing and encoding
+MAX_THREADS_PER_CORE = 8  # far beyond any use; hundreds of threads on few cores take minutes, thousands crash
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,12 +118,13 @@ class Restorer:
             threads: None means the cores this process may use.
 
         Raises:
-            OptionsError: an unknown name, ``denoise`` where it means nothing, no threads.
+            OptionsError: an unknown name, ``denoise`` where it means nothing, no threads or far too many.
             WeightsError: the weights are missing or refused.
             DeviceError: no such device or format here, or no memory for the network.
         """
-        if threads is not None and threads < 1:
-            raise OptionsError(f"threads must be 1 or more, not {threads}")
+        most = MAX_THREADS_PER_CORE * available_cores()
+        if threads is not None and not 1 <= threads <= most:
+            raise OptionsError(f"threads must be 1 to {most} on this machine, not {threads}")
         engine = pick_engine(device, dtype)
         return cls(
             model,
