@@ -36,7 +36,7 @@ def measure(content: bytes) -> tuple[int, int]:
             width, height = image.size
             turned = image.getexif().get(0x0112, 1) >= 5
     except _DECODE_ERRORS as error:
-        raise UnusableError(f"not a picture: {error}") from error
+        raise UnusableError("this file is not a picture that Telegram could show; send it as a file") from error
     return (height, width) if turned else (width, height)
 
 
@@ -70,7 +70,7 @@ def make_sticker(content: bytes) -> Picture:
                 return Picture(content, image.size)
             fitted = ImageOps.contain(image.convert("RGBA"), (limits.STICKER_SIDE, limits.STICKER_SIDE))
     except _DECODE_ERRORS as error:
-        raise UnusableError(f"not a picture: {error}") from error
+        raise UnusableError("this file is not a picture that Telegram could show; send it as a file") from error
     encoded = io.BytesIO()
     fitted.save(encoded, "WEBP", quality=90)
     return Picture(encoded.getvalue(), fitted.size)
@@ -87,7 +87,7 @@ def _decode(content: bytes, draft: int | None = None) -> Image.Image:
                 return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
             return upright.convert("RGB")
     except _DECODE_ERRORS as error:
-        raise UnusableError(f"not a picture: {error}") from error
+        raise UnusableError("this file is not a picture that Telegram could show; send it as a file") from error
 
 
 def _jpeg(image: Image.Image, side: int, quality: int) -> Picture:

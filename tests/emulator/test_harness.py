@@ -166,7 +166,7 @@ async def test_a_document_stays_as_it_is(ann: Person) -> None:
 
 
 async def test_what_no_client_would_send_is_refused(ann: Person) -> None:
-    with pytest.raises(UnusableError, match="not a picture"):
+    with pytest.raises(UnusableError, match="not a picture that Telegram could show"):
         await ann.sends_photo(b"%PDF")
     with pytest.raises(UnusableError, match="empty text"):
         await ann.sends_text("  ")
