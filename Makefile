@@ -45,8 +45,9 @@ bench: weights ## what is fast, as a table with ratios
 	@$(BIN)/python -m benchmarks.upscale
 
 texts: setup ## bring the translations up to date with the code
+	@mkdir -p var
 	$(BIN)/pybabel -q extract -k _ -k _n:1,2 --no-location -o var/restora.pot bot tasks
-	$(BIN)/pybabel -q update -D restora -d locales -i var/restora.pot --omit-header --no-fuzzy-matching -w 120
+	$(BIN)/pybabel -q update -D restora -d locales -i var/restora.pot --no-fuzzy-matching -w 120
 
 clean: ## remove what was made; weights and .env stay
 	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis
