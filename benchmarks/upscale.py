@@ -22,15 +22,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.capacity import OVERLAP, default_tile
-from models.device import available_cores, native_cpu_bfloat16, pick_engine
+from models.engine.capacity import OVERLAP, default_tile
+from models.engine.device import available_cores, native_cpu_bfloat16, pick_engine
+from models.engine.upsampler import Tiling
 from models.errors import WeightsMissing
 from models.loading import load_model
 from models.picture import decode
 from models.registry import DEFAULT_MODEL, find_model
 from models.restorer import make_upsampler
-from models.upsampler import Tiling
-from models.weights import DEFAULT_FOLDER
+from models.weights.store import DEFAULT_FOLDER
 
 TILE_PAD = 10  # RealESRGANer's default
 
@@ -87,7 +87,7 @@ def network_of(args: argparse.Namespace) -> nn.Module:
     try:
         return load_model(args.model, args.weights_dir)
     except WeightsMissing:
-        from models.checkpoints import build_network
+        from models.checkpoints.state_dicts import build_network
 
         torch.manual_seed(0)
         return build_network(find_model(args.model).architecture).eval().requires_grad_(requires_grad=False)

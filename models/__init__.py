@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from models.checkpoints import detect_architecture, interpolate, load_network, load_state_dict
+    from models.checkpoints.state_dicts import detect_architecture, interpolate, load_network, load_state_dict
     from models.errors import (
         DamagedImage,
         DeviceError,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from models.options import RestoreOptions
     from models.registry import ModelSpec, find_model
     from models.restorer import Restored, Restorer
-    from models.weights import WeightsStore
+    from models.weights.store import WeightsStore
 
 __all__ = [
     "DamagedImage",
@@ -69,12 +69,12 @@ _HOMES = {
     "RestoreOptions": "models.options",
     "Restored": "models.restorer",
     "Restorer": "models.restorer",
-    "WeightsStore": "models.weights",
-    "detect_architecture": "models.checkpoints",
+    "WeightsStore": "models.weights.store",
+    "detect_architecture": "models.checkpoints.state_dicts",
     "find_model": "models.registry",
-    "interpolate": "models.checkpoints",
-    "load_network": "models.checkpoints",
-    "load_state_dict": "models.checkpoints",
+    "interpolate": "models.checkpoints.state_dicts",
+    "load_network": "models.checkpoints.state_dicts",
+    "load_state_dict": "models.checkpoints.state_dicts",
 }  # every other public name is an error
 
 

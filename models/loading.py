@@ -6,9 +6,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from models.checkpoints import interpolate, load_network, load_state_dict
+from models.checkpoints.state_dicts import interpolate, load_network, load_state_dict
 from models.errors import OptionsError, WeightsRefused
-from models.weights import WeightsStore
+from models.weights.store import WeightsStore
 
 COLOURS = 3
 DENOISE_PARTNERS = {"realesr-general-x4v3": "realesr-general-wdn-x4v3"}  # strength 1 to strength 0

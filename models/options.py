@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from models.engine.tiling import Placement
 from models.errors import OptionsError
-from models.tiling import Placement
 
 OutputFormat = Literal["auto", "png", "jpeg", "webp"]
 
@@ -31,7 +31,7 @@ class RestoreOptions:
         tile: side of a tile in input pixels; 0: the whole picture at once; None: chosen for the machine.
         overlap: pixels around a tile that only the network sees; None: chosen for quality.
         border: pixels the picture is reflected by on every side before the network, and cut off again after it.
-        placement: where the windows of border tiles lie, see :func:`models.tiling.tile_grid`.
+        placement: where the windows of border tiles lie, see :func:`models.engine.tiling.tile_grid`.
 
     Raises:
         OptionsError: a value outside its range; the message names option and value.

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.architecture import Architecture
+from models.checkpoints.architecture import Architecture
 from models.errors import OptionsError
 
 DEFAULT_MODEL = "RealESRGAN_x4plus"

@@ -18,9 +18,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.capacity import MIN_TILE, OVERLAP, default_tile
-from models.device import Engine, available_cores, pick_engine
 from models.encode import attempts, encode
+from models.engine.capacity import MIN_TILE, OVERLAP, default_tile
+from models.engine.device import Engine, available_cores, pick_engine
+from models.engine.upsampler import TiledUpsampler, Tiling
+from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
 from models.errors import ImageTooLarge, OptionsError, OutOfMemory, ResultTooLarge
 from models.loading import load_model
 from models.options import RestoreOptions
@@ -28,8 +30,6 @@ from models.picture import Picture, decode
 from models.pixels import Pixels
 from models.planes import Planes
 from models.resize import result_size
-from models.upsampler import TiledUpsampler, Tiling
-from models.watch import Progress, ShouldStop, Watch, never_stop, no_progress
 
 logger = logging.getLogger(__name__)
 

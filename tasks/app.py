@@ -81,7 +81,7 @@ def _set_up_logging(**_: object) -> None:
 def _check_before_start(**_: object) -> None:
     """Refuse to start without weights, in one line that says how to get them."""
     from models.errors import RestorationError
-    from models.weights import WeightsStore
+    from models.weights.store import WeightsStore
 
     settings = _settings()
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import models
 from models.cli.threads import sleep_while_waiting
 from models.registry import DEFAULT_MODEL
-from models.weights import DEFAULT_FOLDER, WeightsStore
+from models.weights.store import DEFAULT_FOLDER, WeightsStore
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def gather(args: argparse.Namespace) -> dict[str, Any]:
     """Name to value, in the order in which they are shown."""
-    from models.device import available_cores, device_choices, pick_engine
+    from models.engine.device import available_cores, device_choices, pick_engine
 
     engine = pick_engine(args.device, args.dtype)
     facts: dict[str, Any] = {

@@ -17,7 +17,7 @@ from models.cli.files import Names, files_under, looks_like_a_picture, write_who
 from models.cli.threads import sleep_while_waiting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
 from models.registry import DEFAULT_MODEL
-from models.weights import DEFAULT_FOLDER
+from models.weights.store import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from models.errors import RestorationError, WeightsMissing
 from models.registry import DEFAULT_MODEL, MODELS
-from models.weights import DEFAULT_FOLDER, WeightsStore
-from models.weights_http import Progress
-from models.weights_list import ModelRow
+from models.weights.http import Progress
+from models.weights.listing import ModelRow
+from models.weights.store import DEFAULT_FOLDER, WeightsStore
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it

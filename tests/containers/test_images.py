@@ -115,7 +115,7 @@ def test_an_image_knows_how_its_process_is(process: str) -> None:
     ("dockerfile", "statement"),
     [
         ("Dockerfile.bot", "import bot.__main__, tasks.health"),
-        ("Dockerfile.worker", "import models.cli, models.weights, tasks.app, tasks.health, tasks.restore"),
+        ("Dockerfile.worker", "import models.cli, models.weights.store, tasks.app, tasks.health, tasks.restore"),
     ],
 )
 def test_the_code_in_an_image_needs_none_that_is_not(tmp_path: Path, dockerfile: str, statement: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.architecture import Architecture
-from models.checkpoints import build_network
+from models.checkpoints.architecture import Architecture
+from models.checkpoints.state_dicts import build_network
 from models.registry import MODELS, Mirror, ModelSpec, Pin
 from tests.models.file_server import FileServer
 

@@ -13,14 +13,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models.checkpoints import interpolate, load_network
-from models.device import Engine
+from models.checkpoints.state_dicts import interpolate, load_network
+from models.engine.device import Engine
+from models.engine.upsampler import TiledUpsampler, Tiling
 from models.picture import Picture, decode
 from models.pixels import Pixels
 from models.registry import find_model
 from models.resize import resize, result_size
 from models.restorer import make_upsampler
-from models.upsampler import TiledUpsampler, Tiling
 
 OVERLAP = 10  # every golden was made with tile_pad 10
 FLOAT32 = Engine(torch.device("cpu"), torch.float32, "the goldens are float32")

@@ -11,14 +11,14 @@ import pytest
 from numpy.typing import NDArray
 
 from models import RestoreOptions, Restorer, WeightsStore
-from models.checkpoints import load_network, load_state_dict
+from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.cli import main
-from models.device import native_cpu_bfloat16, pick_engine
+from models.engine.device import native_cpu_bfloat16, pick_engine
+from models.engine.upsampler import Tiling
 from models.errors import WeightsMissing
 from models.registry import find_model
 from models.restorer import make_upsampler
-from models.upsampler import Tiling
-from models.weights import DEFAULT_FOLDER
+from models.weights.store import DEFAULT_FOLDER
 from tests.models.toys import pixels_of, png
 
 X4PLUS, COMPACT = "RealESRGAN_x4plus", "realesr-animevideov3"

@@ -88,7 +88,7 @@ def test_the_callers_own_names_are_suggested_too():
         "import models.registry",
         "from models import WeightsStore, WeightsRefused, find_model",
         "from models.cli import main; main(['weights', 'list'])",
-        "from models.weights import WeightsStore; WeightsStore('nowhere').list()",
+        "from models.weights.store import WeightsStore; WeightsStore('nowhere').list()",
     ],
 )
 def test_looking_at_models_does_not_load_torch(statement):

@@ -29,7 +29,7 @@ from models import (
     WeightsMissing,
 )
 from models.archs import SRVGGNetCompact
-from models.device import Engine
+from models.engine.device import Engine
 from tests.models.toys import Conv3x3, Does, Nearest, noise, opened, pixels_of, png, restorer_of, saved
 
 

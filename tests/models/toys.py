@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.device import Engine
+from models.engine.device import Engine
+from models.engine.upsampler import TiledUpsampler
 from models.restorer import Restorer
-from models.upsampler import TiledUpsampler
 
 FLOAT32 = Engine(torch.device("cpu"), torch.float32, "for the test")
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from models.architecture import Architecture
+from models.checkpoints.architecture import Architecture
 from models.errors import WeightsRefused, WeightsUnavailable
 
 READABLE = 0o644  # safetensors writes for its owner alone; a worker may run as somebody else

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from models.engine.upsampler import Tiling, reflect
+from models.engine.watch import Watch
 from models.errors import OutOfMemory, RestorationStopped, SpoiledTile
-from models.upsampler import Tiling, reflect
-from models.watch import Watch
 from tests.models.toys import Conv3x3, Does, Nearest, noise, upsampler_of
 
 WHOLE = Tiling(tile=0, overlap=0)

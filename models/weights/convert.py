@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.architecture import Architecture
-from models.checkpoints import detect_architecture, load_network, load_state_dict
-from models.ncnn import read_ncnn
-from models.ncnn_graph import import_layers
+from models.checkpoints.architecture import Architecture
+from models.checkpoints.ncnn import read_ncnn
+from models.checkpoints.ncnn_graph import import_layers
+from models.checkpoints.state_dicts import detect_architecture, load_network, load_state_dict
 
 
 def convert(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from models.errors import WeightsRefused
 from models.registry import MODELS
-from models.weights_file import read_label
+from models.weights.file import read_label
 
 State = Literal["present", "missing", "damaged"]
 IMPORTED = "imported"

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.device import Engine
+from models.engine.device import Engine
+from models.engine.tiling import Placement, Region, Tile, batches, round_up, tile_grid
+from models.engine.watch import ForwardWatch, Watch, before_each_convolution, multiplications
 from models.errors import OutOfMemory, SpoiledTile
 from models.pixels import Pixels
-from models.tiling import Placement, Region, Tile, batches, round_up, tile_grid
-from models.watch import ForwardWatch, Watch, before_each_convolution, multiplications
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as OpenCV weighs R, G and B into gray
 PROBE = 8  # px; side of the picture that a network is measured on, a multiple of any pixel-unshuffle

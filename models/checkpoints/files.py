@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from models.checkpoints.esrgan_layouts import with_official_names
 from models.errors import WeightsMissing, WeightsRefused
-from models.esrgan_layouts import with_official_names
 
 WRAPPERS = ("params_ema", "params")
 PICKLE_SUFFIXES = {".pth", ".pt", ".ckpt"}

@@ -18,7 +18,7 @@ from urllib3.exceptions import NewConnectionError
 
 from models.errors import WeightsUnavailable
 from models.registry import Pin
-from models.weights_file import sha256_of
+from models.weights.file import sha256_of
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0

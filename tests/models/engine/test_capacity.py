@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.capacity import CUDA_TILE, MAX_BATCH, MIN_TILE, OVERLAP, default_tile, fit_tile
-from models.device import Engine
+from models.engine.capacity import CUDA_TILE, MAX_BATCH, MIN_TILE, OVERLAP, default_tile, fit_tile
+from models.engine.device import Engine
 
 GIGABYTE = 10**9
 

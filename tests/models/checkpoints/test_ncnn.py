@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from models.archs import RRDBNet
-from models.checkpoints import build_network, detect_architecture
+from models.checkpoints.ncnn import parse_param, read_ncnn
+from models.checkpoints.ncnn_graph import import_layers
+from models.checkpoints.state_dicts import build_network, detect_architecture
 from models.errors import WeightsMissing, WeightsRefused
-from models.ncnn import parse_param, read_ncnn
-from models.ncnn_graph import import_layers
-from tests.models.ncnn_writer import write_rrdbnet, write_srvgg
+from tests.models.checkpoints.ncnn_writer import write_rrdbnet, write_srvgg
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_dense_network_comes_back_bit_for_bit(tmp_path, seeded_weights, half):
 
 
 def test_an_odd_number_of_half_weights_is_padded_to_four_bytes(tmp_path):
-    from models.architecture import Architecture
+    from models.checkpoints.architecture import Architecture
 
     torch.manual_seed(1)
     arguments = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 5, "num_conv": 1, "upscale": 1, "act_type": "prelu"}

@@ -1,7 +1,7 @@
 """The folder of weights: what is there, whether it is sound, and how the rest gets there.
 
 An official file is fetched from the first mirror that gives it, checked against its pinned size and
-SHA-256 before anything reads it, and kept as a sealed safetensors copy (``models.weights_file``). Looking
+SHA-256 before anything reads it, and kept as a sealed safetensors copy (``models.weights.file``). Looking
 at the folder is free of torch; only turning a checkpoint into such a copy loads it.
 """
 
@@ -17,15 +17,15 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from models.architecture import Architecture
+from models.checkpoints.architecture import Architecture
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
 from models.registry import MODELS, ModelSpec, find_model
-from models.weights_file import Label, sha256_of, verify_sealed, write_sealed
-from models.weights_http import Progress
-from models.weights_list import ModelRow, row_of
-from models.weights_mirrors import Ladder, Notify
+from models.weights.file import Label, sha256_of, verify_sealed, write_sealed
+from models.weights.http import Progress
+from models.weights.listing import ModelRow, row_of
+from models.weights.mirrors import Ladder, Notify
 
-DEFAULT_FOLDER = Path(__file__).resolve().parent.parent / "weights"
+DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "weights"
 DOWNLOADS = ".downloads"  # folder inside the weights folder: files on their way, and locks
 LOCK_TIMEOUT_S = 1800.0  # longer than a slow line needs for the largest file
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -128,7 +128,7 @@ class WeightsStore:
             WeightsMissing: a file is not there.
             WeightsRefused: damaged, hostile, or of no network known here.
         """
-        from models.weights_convert import convert  # keeps listing free of torch
+        from models.weights.convert import convert  # keeps listing free of torch
 
         name = name or files[0].stem
         if not NAME.fullmatch(name):
@@ -194,7 +194,7 @@ class WeightsStore:
 
     def _adopt(self, spec: ModelSpec) -> StoredModel:
         """Convert an official file that lies in the folder; leave the file where it is."""
-        from models.weights_convert import convert  # keeps listing free of torch
+        from models.weights.convert import convert  # keeps listing free of torch
 
         dropped = self.folder / spec.file
         size, digest = dropped.stat().st_size, sha256_of(dropped)

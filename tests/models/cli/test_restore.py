@@ -14,7 +14,7 @@ import torch
 from models.archs import SRVGGNetCompact
 from models.cli import main
 from models.cli.files import Names, files_under, write_whole
-from models.weights import WeightsStore
+from models.weights.store import WeightsStore
 from tests.models.toys import noise, opened, png
 
 MODEL = "small"

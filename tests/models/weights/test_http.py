@@ -14,7 +14,7 @@ import pytest
 
 from models.errors import WeightsUnavailable
 from models.registry import Pin
-from models.weights_http import MirrorFailed, download, without_credentials
+from models.weights.http import MirrorFailed, download, without_credentials
 from tests.models.file_server import send_range, send_whole
 
 CONTENT = np.random.default_rng(5).bytes(300_000)
@@ -233,7 +233,7 @@ def test_a_full_disk_is_reported_and_nothing_half_made_is_left(file_server, tmp_
         from pathlib import Path
         from models.errors import WeightsUnavailable
         from models.registry import Pin
-        from models.weights_http import download
+        from models.weights.http import download
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         try:
             download("{file_server.url}/file", Path(sys.argv[1]), {PIN!r})

@@ -18,12 +18,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models import weights
-from models.checkpoints import load_network, load_state_dict
+from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
 from models.registry import MODELS, Pin, RepackMirror, UrlMirror
-from models.weights import WeightsStore
+from models.weights.store import WeightsStore
+from tests.models.checkpoints.ncnn_writer import write_srvgg
 from tests.models.file_server import send_whole
-from tests.models.ncnn_writer import write_srvgg
 
 
 @pytest.fixture
@@ -251,9 +251,9 @@ def test_a_folder_that_cannot_be_made_is_reported(tiny_model, tmp_path: Path):
 FETCH = """
     import sys
     from pathlib import Path
-    from models.architecture import Architecture
+    from models.checkpoints.architecture import Architecture
     from models.registry import MODELS, ModelSpec, Pin
-    from models.weights import WeightsStore
+    from models.weights.store import WeightsStore
     name, url, size, digest, architecture, folder = sys.argv[1:]
     MODELS[name] = ModelSpec(name=name, file=f"{name}.pth", url=url, pin=Pin(bytes=int(size), sha256=digest),
                              architecture=Architecture.from_json(architecture), purpose="tests")
@@ -379,4 +379,4 @@ def test_a_refused_import_leaves_nothing(store, tmp_path: Path):
 
 
 def test_the_default_folder_is_that_of_the_repository():
-    assert Path(weights.__file__).parent.parent / "weights" == weights.DEFAULT_FOLDER
+    assert Path(weights.__file__).parents[2] / "weights" == weights.DEFAULT_FOLDER

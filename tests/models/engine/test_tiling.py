@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.tiling import Region, Tile, batches, tile_grid
+from models.engine.tiling import Region, Tile, batches, tile_grid
 
 PLACEMENTS: tuple[Literal["shifted", "clipped"], ...] = ("shifted", "clipped")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.device import available_cores, device_choices, native_cpu_bfloat16, pick_engine
+from models.engine.device import available_cores, device_choices, native_cpu_bfloat16, pick_engine
 from models.errors import DeviceUnavailable
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

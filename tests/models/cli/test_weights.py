@@ -19,7 +19,7 @@ import torch
 
 from models.cli import main
 from models.registry import MODELS
-from tests.models.ncnn_writer import write_srvgg
+from tests.models.checkpoints.ncnn_writer import write_srvgg
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Checkpoint files of any origin to networks, without running what is in them."""
