@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.encode import attempts, encode
+from models.encoding import attempts, encode
 from models.engine.capacity import MIN_TILE, OVERLAP, default_tile
 from models.engine.device import Engine, available_cores, pick_engine
 from models.engine.upsampler import TiledUpsampler, Tiling

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from models.encode import Attempt, attempts, encode, natural_format
+from models.encoding import Attempt, attempts, encode, natural_format
 from models.errors import ResultTooLarge
 from models.picture import Picture, decode
 from tests.models.toys import noise, opened, pixels_of
