@@ -1,0 +1,37 @@
+"""Which model, which scale, how long, and why: decided from the picture, the machine and what was asked for.
+
+    traits = look_at(picture)
+    chosen = plan(picture.size_wh, traits, candidates, Budget(seconds=120))
+    print(explain(chosen))
+
+Free of torch and of any I/O.
+"""
+
+from __future__ import annotations
+
+from models.planning.estimates import estimates
+from models.planning.offers import Budget, Candidate, Kind, Overhead, Wishes
+from models.planning.plan import NothingFits, Plan, plan
+from models.planning.ratings import RATINGS, Rating
+from models.planning.reasons import Reason
+from models.planning.traits import SHARP_PHOTO, Traits
+from models.planning.words import explain, sentence
+
+__all__ = [
+    "RATINGS",
+    "SHARP_PHOTO",
+    "Budget",
+    "Candidate",
+    "Kind",
+    "NothingFits",
+    "Overhead",
+    "Plan",
+    "Rating",
+    "Reason",
+    "Traits",
+    "Wishes",
+    "estimates",
+    "explain",
+    "plan",
+    "sentence",
+]

@@ -1,0 +1,48 @@
+"""Expected seconds by size, for those who tell people how long it will take without loading this library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from models.errors import ImageTooLarge, ResultTooLarge
+from models.planning.offers import Budget, Candidate
+from models.planning.plan import plan
+from models.planning.traits import SHARP_PHOTO, Traits
+
+MEGAPIXELS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 40)
+ASPECT = 4 / 3
+
+
+def estimates(
+    candidates: Sequence[Candidate],
+    budget: Budget,
+    *,
+    traits: Traits = SHARP_PHOTO,
+    planes: int = 1,
+    megapixels: Sequence[float] = MEGAPIXELS,
+) -> tuple[tuple[int, float], ...]:
+    """Pixels of the original and expected seconds, by rising size, of 4:3 pictures without wishes.
+
+    Sizes that would be refused are left out. Between two sizes, interpolate between the logarithms. The seconds of
+    one model rise with the pixels, those of the table fall where a larger picture has to make do with a quicker one.
+
+    Args:
+        candidates: what this machine can run.
+        budget: limits and time.
+        traits: of the pictures; a sharp photograph is what takes longest.
+        planes: 2 for pictures with transparency.
+        megapixels: the sizes, in millions of pixels.
+
+    Raises:
+        OptionsError: there are no candidates.
+    """
+    table = []
+    for pixels in (round(million * 1e6) for million in megapixels):
+        width = round(math.sqrt(pixels * ASPECT))
+        try:
+            planned = plan((width, round(pixels / width)), traits, candidates, budget, planes=planes)
+        except (ImageTooLarge, ResultTooLarge):
+            continue
+        table.append((pixels, planned.estimate_s))
+    return tuple(table)

@@ -1,0 +1,165 @@
+"""Which model, which scale, how long, and why.
+
+The scale comes first: the largest that suits the picture's size and for which any way keeps to the limits and the
+time, so that a larger picture of the same traits never grows more than a smaller one. Then the best way to that scale.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from models.errors import ImageTooLarge, OptionsError, ResultTooLarge
+from models.planning.offers import Budget, Candidate, Kind, Wishes, find_candidate
+from models.planning.reasons import Choice, Reason, reasons_of
+from models.planning.scales import ladder
+from models.planning.traits import Traits
+from models.planning.ways import Way, ways_to
+
+# Whose models help out where none was made for a kind of picture.
+STAND_INS: Mapping[Kind, tuple[Kind, ...]] = {
+    "photo": ("photo", "text", "drawing"),
+    "drawing": ("drawing", "photo", "text"),
+    "text": ("text", "photo", "drawing"),
+}
+
+
+class NothingFits(ImageTooLarge):
+    """No way to restore the picture within the time.
+
+    Args:
+        message: for people, with both numbers.
+        needed_s: estimate of the quickest way.
+        allowed_s: what an estimate may reach.
+    """
+
+    code = "image_too_large"  # the user reads the same sentence
+
+    def __init__(self, message: str, needed_s: float = math.nan, allowed_s: float = math.nan) -> None:
+        super().__init__(message, needed_s, allowed_s)
+        self.needed_s, self.allowed_s = needed_s, allowed_s
+
+    def __str__(self) -> str:
+        """The message without the numbers that repeat it."""
+        return str(self.args[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to do with one picture.
+
+    Args:
+        model: name of the candidate.
+        scale: what its network does.
+        lq_wh: what the network sees; smaller than the original where it is reduced first.
+        outscale: result side over the original's side.
+        size_out_wh: of the result.
+        estimate_s: everything from the file to the file.
+        reasons: why, in the order in which it is told.
+        notices: stable codes of what the owner must be told: ``scale_limited`` (grows less than usual),
+            ``cleaned_only`` (does not grow), ``reduced_first`` (the network sees a reduced copy),
+            ``fast_model`` (a quicker model than the best, for want of time).
+    """
+
+    model: str
+    scale: int
+    lq_wh: tuple[int, int]
+    outscale: float
+    size_out_wh: tuple[int, int]
+    estimate_s: float
+    reasons: tuple[Reason, ...]
+    notices: tuple[str, ...] = ()
+
+
+def plan(
+    size_wh: tuple[int, int],
+    traits: Traits,
+    candidates: Sequence[Candidate],
+    budget: Budget,
+    wishes: Wishes | None = None,
+    *,
+    planes: int = 1,
+) -> Plan:
+    """Choose for one picture.
+
+    Args:
+        size_wh: of the upright original.
+        traits: what :func:`models.planning.look_at` saw.
+        candidates: what this machine can run.
+        budget: limits and time.
+        wishes: what the owner asked for; obeyed even if it takes longer than the budget has.
+        planes: how often the network has to run: 2 for a picture with transparency.
+
+    Raises:
+        OptionsError: no candidates, or none of the wished name.
+        ResultTooLarge: the least that was allowed, or just what was wished, breaks a hard limit.
+        NothingFits: nothing was wished, and no way is quick enough.
+    """
+    wishes = wishes or Wishes()
+    pool, purpose = _pool(traits.kind, candidates, wishes)
+    outscales = ladder(size_wh, traits.kind, pool) if wishes.outscale is None else (wishes.outscale,)
+    possible: list[Way] = []
+    broken: list[tuple[str, int, int]] = []
+    for outscale in outscales:
+        ways = list(ways_to(outscale, size_wh, pool, traits, planes))
+        ways = ways[:1] if wishes.model is not None else ways  # whoever names a model gets all of it
+        broken += [limit for way in ways if (limit := way.exceeded(budget))]
+        lawful = [way for way in ways if way.exceeded(budget) is None]
+        chosen = _choose(lawful, budget, obey=wishes != Wishes())
+        if chosen is not None:
+            choice = Choice(
+                chosen=chosen, best=ways[0], kind=traits.kind, purpose=purpose, wishes=wishes,
+                first_outscale=outscales[0], broken=broken[0] if broken else None,
+            )  # fmt: skip
+            return _as_plan(choice, budget)
+        possible += lawful
+    raise _refusal(size_wh, possible, broken, budget)
+
+
+def _pool(kind: Kind, candidates: Sequence[Candidate], wishes: Wishes) -> tuple[list[Candidate], Kind]:
+    """The models to choose from, and what they were made for."""
+    if not candidates:
+        raise OptionsError("there is no model to plan with")
+    if wishes.model is not None:
+        return [find_candidate(wishes.model, candidates)], kind
+    pools = ((purpose, [c for c in candidates if purpose in c.purposes]) for purpose in STAND_INS[kind])
+    purpose, pool = next((purpose, pool) for purpose, pool in pools if pool)
+    return pool, purpose
+
+
+def _choose(lawful: Sequence[Way], budget: Budget, *, obey: bool) -> Way | None:
+    """The best way in time; where a wish has to be obeyed and none is, the quickest."""
+    in_time = next((way for way in lawful if way.seconds(budget) <= budget.allowed_s), None)
+    if in_time is None and obey and lawful:
+        return min(lawful, key=lambda way: way.seconds(budget))
+    return in_time
+
+
+def _as_plan(choice: Choice, budget: Budget) -> Plan:
+    way = choice.chosen
+    return Plan(
+        model=way.candidate.name,
+        scale=way.candidate.scale,
+        lq_wh=way.lq_wh,
+        outscale=way.outscale,
+        size_out_wh=way.size_out_wh,
+        estimate_s=way.seconds(budget),
+        reasons=reasons_of(choice, budget),
+        notices=choice.notices,
+    )
+
+
+def _refusal(
+    size_wh: tuple[int, int], possible: Sequence[Way], broken: Sequence[tuple[str, int, int]], budget: Budget
+) -> ImageTooLarge | ResultTooLarge:
+    width, height = size_wh
+    if not possible:
+        what, needed, most = broken[-1]
+        return ResultTooLarge(f"the result of {width}x{height} would have {needed:,} in {what}, the limit is {most:,}")
+    needed_s, allowed_s = min(way.seconds(budget) for way in possible), budget.allowed_s
+    return NothingFits(
+        f"a picture of {width}x{height} would take about {needed_s:.0f} s here, at most {allowed_s:.0f} s are allowed",
+        needed_s,
+        allowed_s,
+    )

@@ -1,0 +1,246 @@
+"""What is chosen: the rules one by one, and the laws that hold for whatever may come."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.errors import ImageTooLarge, OptionsError, ResultTooLarge
+from models.planning import Budget, Candidate, NothingFits, Overhead, Traits, Wishes, explain, plan
+
+BEST = Candidate(name="best", scale=4, purposes=("photo", "text"), rank=0, seconds_per_pixel=50e-6)
+DOUBLER = Candidate(name="doubler", scale=2, purposes=("photo",), rank=1, seconds_per_pixel=12e-6)
+QUICK = Candidate(name="quick", scale=4, purposes=("photo",), rank=2, seconds_per_pixel=3e-6)
+INKER = Candidate(name="inker", scale=4, purposes=("drawing",), rank=0, seconds_per_pixel=15e-6)
+
+SHARP = Traits(kind="photo", sharpness=0.9, half_sharpness=0.9)
+SOFT = Traits(kind="photo", sharpness=0.0, half_sharpness=0.9)
+VERY_SOFT = Traits(kind="photo", sharpness=0.0, half_sharpness=0.0)
+DRAWING = Traits(kind="drawing", sharpness=0.9, half_sharpness=0.9)
+TEXT = Traits(kind="text", sharpness=0.9, half_sharpness=0.9)
+
+NO_HURRY = Budget()
+
+
+def codes(planned):
+    return [reason.code for reason in planned.reasons]
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "outscale", "notices"),
+    [
+        ((1, 1), 4, ()),
+        ((160, 256), 4, ()),
+        ((1280, 960), 4, ()),
+        ((1281, 960), 2, ("scale_limited",)),
+        ((1536, 2048), 2, ("scale_limited",)),
+        ((3840, 2160), 2, ("scale_limited",)),
+        ((4000, 3000), 1, ("cleaned_only",)),
+        ((20_000, 400), 2, ("scale_limited",)),
+    ],
+)
+def test_small_pictures_grow_more_than_large_ones(size_wh, outscale, notices):
+    planned = plan(size_wh, SHARP, [BEST], NO_HURRY)
+    assert (planned.outscale, planned.notices) == (outscale, notices)
+    assert planned.size_out_wh == tuple(side * outscale for side in size_wh)
+    assert planned.lq_wh == size_wh
+
+
+def test_text_at_most_doubles_and_says_why():
+    planned = plan((800, 600), TEXT, [BEST], NO_HURRY)
+    assert (planned.outscale, planned.notices) == (2, ("scale_limited",))
+    assert "letters" in explain(planned)
+
+
+def test_the_best_model_is_taken_as_long_as_it_keeps_to_the_time():
+    slower = [BEST, DOUBLER, QUICK]
+    assert plan((1000, 1000), SHARP, slower, Budget(seconds=60)).model == "best"
+    assert plan((1000, 1000), SHARP, slower, Budget(seconds=50)).model == "quick"
+
+
+def test_a_network_made_for_doubling_comes_before_a_reduced_copy_and_a_quicker_model():
+    planned = plan((2000, 1500), SOFT, [BEST, DOUBLER, QUICK], Budget(seconds=60))
+    assert (planned.model, planned.scale, planned.lq_wh, planned.size_out_wh) == (
+        "doubler", 2, (2000, 1500), (4000, 3000),
+    )  # fmt: skip
+    assert planned.notices == ("scale_limited",)
+
+
+def test_a_soft_picture_is_reduced_before_a_quicker_model_is_taken():
+    planned = plan((2001, 1500), SOFT, [BEST, QUICK], Budget(seconds=60))
+    assert (planned.model, planned.lq_wh, planned.size_out_wh) == ("best", (1001, 750), (4002, 3000))
+    assert planned.notices == ("scale_limited", "reduced_first")
+
+
+def test_a_sharp_picture_gets_a_quicker_model_and_is_never_reduced():
+    planned = plan((2000, 1500), SHARP, [BEST, QUICK], Budget(seconds=60))
+    assert (planned.model, planned.lq_wh, planned.notices) == ("quick", (2000, 1500), ("scale_limited", "fast_model"))
+    with pytest.raises(NothingFits):
+        plan((2000, 1500), SHARP, [BEST], Budget(seconds=60))
+
+
+def test_a_picture_is_reduced_by_as_much_as_is_empty_and_no_further():
+    hurry = Budget(seconds=60)
+    assert plan((4000, 3000), VERY_SOFT, [BEST], hurry).lq_wh == (1000, 750)
+    with pytest.raises(NothingFits):
+        plan((4000, 3000), SOFT, [BEST], hurry)
+
+
+def test_a_wish_for_a_smaller_result_lets_even_a_sharp_picture_be_reduced():
+    planned = plan((4000, 3000), SHARP, [BEST], Budget(seconds=180), Wishes(outscale=0.5))
+    assert (planned.lq_wh, planned.size_out_wh) == ((2000, 1500), (2000, 1500))
+
+
+def test_a_drawing_gets_its_model_or_hears_that_there_is_none():
+    assert plan((300, 300), DRAWING, [BEST, INKER], NO_HURRY).model == "inker"
+    without = plan((300, 300), DRAWING, [BEST], NO_HURRY)
+    assert without.model == "best"
+    assert "no model for drawings" in explain(without)
+
+
+def test_a_photo_never_gets_the_model_for_drawings_while_there_is_one_for_photos():
+    with pytest.raises(NothingFits):
+        plan((2000, 2000), SHARP, [BEST, INKER], Budget(seconds=100))
+
+
+def test_a_refusal_gives_the_seconds_needed_and_allowed():
+    with pytest.raises(NothingFits, match=r"2000x2000 would take about 20\d s here, at most 90 s") as refused:
+        plan((2000, 2000), SHARP, [BEST], Budget(seconds=100, reserve=0.1))
+    assert refused.value.allowed_s == 90
+    assert 200 <= refused.value.needed_s < 210
+    copy = pickle.loads(pickle.dumps(refused.value))
+    assert (str(copy), copy.needed_s, copy.code) == (str(refused.value), refused.value.needed_s, ImageTooLarge.code)
+
+
+def test_a_wished_model_is_taken_however_slow():
+    planned = plan((2000, 1500), VERY_SOFT, [BEST, QUICK], Budget(seconds=1), Wishes(model="best"))
+    assert (planned.model, planned.lq_wh) == ("best", (2000, 1500))
+    assert codes(planned)[-1] == "over_time"
+
+
+def test_a_wished_outscale_is_kept_however_slow_and_needs_no_notice():
+    planned = plan((2000, 1500), SHARP, [BEST, QUICK], Budget(seconds=1), Wishes(outscale=1.5))
+    assert (planned.model, planned.size_out_wh, planned.notices) == ("quick", (3000, 2250), ("fast_model",))
+    assert plan((2000, 1500), SHARP, [BEST, QUICK], NO_HURRY, Wishes(outscale=8)).size_out_wh == (16_000, 12_000)
+
+
+def test_a_wished_outscale_beyond_a_hard_limit_is_refused_with_numbers():
+    with pytest.raises(ResultTooLarge, match=r"16,000,000 in pixels, the limit is 9,000,000"):
+        plan((1000, 1000), SHARP, [BEST], Budget(max_output_pixels=9_000_000), Wishes(outscale=4))
+
+
+@pytest.mark.parametrize(
+    ("limit", "reason"),
+    [
+        ({"max_output_pixels": 5_000_000}, "scale_limited_by_pixels"),
+        ({"max_output_side": 2500}, "scale_limited_by_side"),
+        ({"max_output_bytes": 3_000_000}, "scale_limited_by_bytes"),
+    ],
+)
+def test_a_hard_limit_makes_the_scale_smaller_and_is_named(limit, reason):
+    planned = plan((1000, 1000), SHARP, [BEST], Budget(**limit))
+    assert planned.outscale == 2
+    assert planned.notices == ("scale_limited",)
+    assert reason in codes(planned)
+
+
+def test_an_unknown_wish_names_what_there_is():
+    with pytest.raises(OptionsError, match="only best, quick"):
+        plan((9, 9), SHARP, [QUICK, BEST], NO_HURRY, Wishes(model="bets"))
+    with pytest.raises(OptionsError, match="no model"):
+        plan((9, 9), SHARP, [], NO_HURRY)
+
+
+def test_transparency_costs_the_network_twice():
+    once, twice = (plan((500, 500), SHARP, [BEST], NO_HURRY, planes=planes).estimate_s for planes in (1, 2))
+    assert 1.9 * once < twice <= 2 * once
+
+
+sides = st.integers(1, 9000)
+sizes = st.tuples(sides, sides)
+all_traits = st.builds(
+    Traits,
+    kind=st.sampled_from(["photo", "drawing", "text"]),
+    sharpness=st.floats(0, 1),
+    half_sharpness=st.floats(0, 1),
+)
+candidate_lists = st.lists(
+    st.builds(
+        Candidate,
+        name=st.sampled_from("abcdefgh"),
+        scale=st.sampled_from([1, 2, 3, 4]),
+        purposes=st.lists(st.sampled_from(["photo", "drawing", "text"]), min_size=1, unique=True).map(tuple),
+        rank=st.integers(0, 3),
+        seconds_per_pixel=st.floats(0, 1e-4),
+        startup_s=st.floats(0, 5),
+    ),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda candidate: candidate.name,
+)
+budgets = st.builds(
+    Budget,
+    seconds=st.none() | st.floats(1, 1000),
+    reserve=st.floats(0, 0.5),
+    max_output_pixels=st.sampled_from([10**3, 10**6, 10**7, 10**8, 10**9]),
+    max_output_side=st.sampled_from([1000, 16_383, 65_500]),
+    max_output_bytes=st.none() | st.sampled_from([10**5, 10**7, 10**9]),
+    max_network_pixels=st.none() | st.sampled_from([10**6, 10**8, 10**9]),
+    overhead=st.builds(Overhead, per_output_pixel_s=st.floats(0, 1e-6)),
+)
+all_wishes = st.builds(Wishes, outscale=st.none() | st.floats(0.1, 8))
+
+
+@given(sizes, all_traits, candidate_lists, budgets, all_wishes, st.sampled_from([1, 2]))
+def test_no_plan_exceeds_a_hard_limit_nor_the_time_unless_wished(size_wh, traits, candidates, budget, wishes, planes):
+    try:
+        planned = plan(size_wh, traits, candidates, budget, wishes, planes=planes)
+    except (NothingFits, ResultTooLarge):
+        return
+    assert math.prod(planned.size_out_wh) <= budget.max_output_pixels
+    assert max(planned.size_out_wh) <= budget.max_output_side
+    if budget.max_network_pixels is not None:
+        assert math.prod(planned.lq_wh) * planned.scale**2 <= budget.max_network_pixels
+    if wishes.outscale is None:
+        assert planned.estimate_s <= budget.allowed_s
+    else:
+        assert planned.outscale == wishes.outscale
+    assert ("reduced_first" in planned.notices) == (planned.lq_wh != size_wh)
+    assert explain(planned)
+
+
+@given(sizes, st.integers(0, 3000), st.integers(0, 3000), all_traits, candidate_lists, budgets)
+def test_a_larger_picture_never_grows_more(size_wh, wider, higher, traits, candidates, budget):
+    try:
+        larger = plan((size_wh[0] + wider, size_wh[1] + higher), traits, candidates, budget)
+    except (NothingFits, ResultTooLarge):
+        return
+    assert plan(size_wh, traits, candidates, budget).outscale >= larger.outscale
+
+
+@given(sizes, st.integers(0, 3000), st.integers(0, 3000), all_traits, candidate_lists, st.floats(0.5, 8))
+def test_the_same_work_on_a_larger_picture_never_takes_less(size_wh, wider, higher, traits, candidates, outscale):
+    wishes = Wishes(model=candidates[0].name, outscale=outscale)
+    smaller = plan(size_wh, traits, candidates, Budget(max_output_pixels=10**12, max_output_side=10**6), wishes)
+    larger = plan(
+        (size_wh[0] + wider, size_wh[1] + higher), traits, candidates,
+        Budget(max_output_pixels=10**12, max_output_side=10**6), wishes,
+    )  # fmt: skip
+    assert smaller.estimate_s <= larger.estimate_s
+
+
+@given(sizes, all_traits, candidate_lists, budgets)
+def test_more_time_never_means_a_smaller_result(size_wh, traits, candidates, budget):
+    try:
+        hurried = plan(size_wh, traits, candidates, budget)
+    except (NothingFits, ResultTooLarge):
+        return
+    unhurried = Budget(
+        max_output_pixels=budget.max_output_pixels, max_output_side=budget.max_output_side,
+        max_output_bytes=budget.max_output_bytes, max_network_pixels=budget.max_network_pixels,
+    )  # fmt: skip
+    assert plan(size_wh, traits, candidates, unhurried).outscale >= hurried.outscale
