@@ -4,6 +4,7 @@ RestorationError               everything raised on purpose
 ├── ImageError                 the picture is at fault: tell the user, never retry
 │   ├── UnsupportedFormat
 │   ├── ImageTooLarge
+│   ├── ImageTooComplex
 │   ├── DamagedImage
 │   └── ResultTooLarge
 ├── OptionsError               the caller asked for something that does not exist
@@ -50,6 +51,12 @@ class ImageTooLarge(ImageError):
     """The picture has more pixels, bytes or work in it than is accepted."""
 
     code = "image_too_large"
+
+
+class ImageTooComplex(ImageError):
+    """Decoding the picture takes longer, or more passes, than is reasonable for its size."""
+
+    code = "image_too_complex"
 
 
 class DamagedImage(ImageError):

@@ -12,15 +12,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from models.decoding import DecodeLimits, decode_here
+from models.decoding.canvas import turn
 from models.errors import DamagedImage, ImageError, ImageTooLarge, UnsupportedFormat
-from models.picture import Picture, decode, turn
+from models.picture import Picture
 from tests.models.toys import noise, png, saved
 
 MEGABYTE = 1_000_000
 
 
-def read(data: bytes, *, max_pixels: int = MEGABYTE, max_bytes: int = 10 * MEGABYTE) -> Picture:
-    return decode(data, max_pixels=max_pixels, max_bytes=max_bytes)
+def read(data: bytes, **limits: int) -> Picture:
+    return decode_here(data, DecodeLimits(**{"max_pixels": MEGABYTE, "max_bytes": 10 * MEGABYTE, **limits}))
 
 
 def png_16(pixels: NDArray[np.uint16]) -> bytes:
@@ -199,7 +201,7 @@ def test_limits_are_named_with_both_numbers() -> None:
     with pytest.raises(ImageTooLarge, match=f"{len(data)} bytes, the limit is {len(data) - 1}"):
         read(data, max_bytes=len(data) - 1)
     with pytest.raises(ImageTooLarge, match="10x11, the limit is 10 pixels a side"):
-        decode(data, max_pixels=1000, max_bytes=10**6, max_side=10)
+        read(data, max_pixels=1000, max_bytes=10**6, max_side=10)
     assert read(data, max_pixels=110, max_bytes=len(data)).size_wh == (10, 11)
 
 

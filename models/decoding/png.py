@@ -1,0 +1,125 @@
+"""The chunks of a PNG: what its pixels are, and everything that is not needed to read them left out.
+
+Texts can be thousands, or unpack to gigabytes, and one wrong checksum in any of them makes Pillow refuse the whole
+picture. None of them is wanted, so none reaches Pillow.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP = b"XML:com.adobe.xmp\0\0"  # not compressed; its orientation counts where there is no EXIF
+MAX_XMP = 1_000_000  # bytes
+MAX_PROFILE = 1 << 20  # bytes; Pillow's own limit
+KEPT = {b"tRNS", b"iCCP", b"sRGB", b"pHYs", b"eXIf"}  # of those that can be done without
+GRAYS = (0, 4)  # colour types without and with alpha
+
+
+@dataclass(frozen=True, slots=True)
+class PngFile:
+    """A PNG with nothing but its picture.
+
+    Args:
+        data: the file for the decoder: critical chunks as they were, and of the others those that matter here.
+        depth: bits per sample.
+        colour: 0 gray, 2 RGB, 3 palette, 4 gray with alpha, 6 RGB with alpha.
+        animated: there are further frames.
+        cicp: code points of primaries and transfer function (ITU-T H.273), if the file has them.
+        lost_profile: it had a colour profile, but a broken one.
+    """
+
+    data: bytes
+    depth: int
+    colour: int
+    animated: bool
+    cicp: tuple[int, int] | None
+    lost_profile: bool
+
+    @property
+    def is_gray(self) -> bool:
+        """One channel and perhaps alpha."""
+        return self.colour in GRAYS
+
+    @property
+    def samples(self) -> int:
+        """Channels with alpha."""
+        return {0: 1, 2: 3, 4: 2, 6: 4}.get(self.colour, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    kind: bytes
+    start: int
+    stop: int  # of the whole chunk, checksum included
+
+    def body(self, data: bytes) -> bytes:
+        return data[self.start + 8 : self.stop - 4]
+
+    def is_whole(self, data: bytes) -> bool:
+        checksum = int.from_bytes(data[self.stop - 4 : self.stop])
+        return zlib.crc32(data[self.start + 4 : self.stop - 4]) == checksum
+
+    @property
+    def is_critical(self) -> bool:
+        return not self.kind[0] & 0x20
+
+
+def read_png(data: bytes) -> PngFile:
+    """Look through the chunks; a file that is damaged comes out damaged, for the decoder to refuse."""
+    parts, stop, animated, cicp, profiles = [SIGNATURE], len(SIGNATURE), False, None, {True: 0, False: 0}
+    for chunk in _chunks(data):
+        if chunk.is_critical:
+            parts.append(data[chunk.start : chunk.stop])
+        elif chunk.kind == b"acTL":
+            animated = int.from_bytes(chunk.body(data)[:4]) > 1
+        elif chunk.kind == b"cICP" and chunk.is_whole(data) and len(chunk.body(data)) == 4:
+            cicp = (chunk.body(data)[0], chunk.body(data)[1])
+        elif chunk.kind == b"iCCP":
+            good = _is_wanted(chunk, data) and not profiles[True]
+            profiles[good] += 1
+            parts += [data[chunk.start : chunk.stop]] * good
+        elif _is_wanted(chunk, data):
+            parts.append(data[chunk.start : chunk.stop])
+        stop = chunk.stop
+    parts.append(data[stop:])  # a chunk that is cut off, so that the decoder sees that it is
+    header = data.ljust(26, b"\0")
+    return PngFile(b"".join(parts), header[24], header[25], animated, cicp, lost_profile=bool(profiles[False]))
+
+
+def _is_wanted(chunk: _Chunk, data: bytes) -> bool:
+    if chunk.kind == b"iTXt":
+        is_xmp = data.startswith(XMP, chunk.start + 8) and chunk.stop - chunk.start < MAX_XMP
+        return is_xmp and chunk.is_whole(data)
+    if chunk.kind not in KEPT or not chunk.is_whole(data):
+        return False
+    return chunk.kind != b"iCCP" or _unpacks_to_a_profile(chunk.body(data))
+
+
+def _unpacks_to_a_profile(body: bytes) -> bool:
+    """Whether a compressed profile is whole and not absurdly large."""
+    name_end = body.find(b"\0", 0, 80)
+    if name_end < 0 or body[name_end + 1 : name_end + 2] != b"\0":
+        return False
+    unpacker = zlib.decompressobj()
+    try:
+        unpacker.decompress(body[name_end + 2 :], MAX_PROFILE)
+    except zlib.error:
+        return False
+    return unpacker.eof
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    at = len(SIGNATURE)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        stop = at + 12 + length
+        if stop > len(data) or not kind.isalpha():
+            return
+        yield _Chunk(kind, at, stop)
+        at = stop
+        if kind == b"IEND":
+            return

@@ -1,0 +1,119 @@
+"""ICC profiles for colour spaces that files name by a number (ITU-T H.273), so that one colour engine serves all.
+
+A profile of three primaries and one curve says everything about these spaces. HDR curves (PQ and HLG) are made for
+screens far brighter than ours: what lies above diffuse white is rolled off, see :func:`_rolled_off`.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SRGB_LIKE = {1, 2, 6, 13, 14, 15}  # transfer functions that pictures use for what screens show as sRGB
+SAME_PRIMARIES = {1, 2}
+PRIMARIES = {  # x and y of red, green, blue, white
+    4: (0.67, 0.33, 0.21, 0.71, 0.14, 0.08, 0.310, 0.316),
+    5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, 0.3127, 0.3290),
+    6: (0.63, 0.34, 0.31, 0.595, 0.155, 0.07, 0.3127, 0.3290),
+    7: (0.63, 0.34, 0.31, 0.595, 0.155, 0.07, 0.3127, 0.3290),
+    9: (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290),  # BT.2020
+    11: (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.314, 0.351),
+    12: (0.68, 0.32, 0.265, 0.69, 0.15, 0.06, 0.3127, 0.3290),  # Display P3
+}
+BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
+PQ, HLG = 16, 18
+DIFFUSE_WHITE = 203.0  # cd/m²; ITU-R BT.2408
+HLG_PEAK = 1000.0  # cd/m²; nominal
+KNEE = 0.6  # of our white; linear light above it is rolled off
+CURVE_POINTS = 4096
+
+D50 = np.array([0.9642, 1.0, 0.8249])
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+
+
+@lru_cache(maxsize=16)
+def profile_of(primaries: int, transfer: int) -> bytes | None:
+    """The ICC profile of a pair of code points; None where that means sRGB, or nothing that is known."""
+    same = primaries in SAME_PRIMARIES or primaries not in PRIMARIES
+    if same and (transfer in SRGB_LIKE or transfer not in {*GAMMAS, PQ, HLG}):
+        return None
+    return _profile(_colorants(PRIMARIES.get(primaries, BT709)), _curve(transfer))
+
+
+def _curve(transfer: int) -> Floats:
+    """Linear light in [0, 1] of equally spaced code values."""
+    code = np.linspace(0.0, 1.0, CURVE_POINTS)
+    if transfer == PQ:
+        return _rolled_off(_pq(code) / DIFFUSE_WHITE)
+    if transfer == HLG:
+        return _rolled_off(_hlg(code) ** 1.2 * HLG_PEAK / DIFFUSE_WHITE)
+    if transfer in GAMMAS:
+        return code ** GAMMAS[transfer]
+    return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
+
+
+def _pq(code: Floats) -> Floats:
+    """SMPTE ST 2084, in cd/m²."""
+    power = code ** (32 / 2523)
+    return 10_000.0 * (np.maximum(power - 0.8359375, 0.0) / (18.8515625 - 18.6875 * power)) ** (8192 / 1305)
+
+
+def _hlg(code: Floats) -> Floats:
+    """Scene light in [0, 1] of ARIB STD-B67."""
+    above = (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12
+    return np.where(code <= 0.5, code**2 / 3, above)
+
+
+def _rolled_off(light: Floats) -> Floats:
+    """Light where 1 is diffuse white, into [0, 1]: as it is up to the knee, then slower and slower."""
+    above = np.maximum(light - KNEE, 0.0) / (1 - KNEE)
+    return np.where(light <= KNEE, light, KNEE + (1 - KNEE) * above / (above + 1))
+
+
+def _colorants(chromaticities: tuple[float, ...]) -> Floats:
+    """Columns are the XYZ of red, green and blue, adapted to D50 after Bradford."""
+    points = np.array(chromaticities).reshape(4, 2)
+    xyz = np.stack([points[:, 0] / points[:, 1], np.ones(4), (1 - points.sum(axis=1)) / points[:, 1]])
+    unscaled, white = xyz[:, :3], xyz[:, 3]
+    scaled = unscaled * np.linalg.solve(unscaled, white)
+    gains = (BRADFORD @ D50) / (BRADFORD @ white)
+    adapted: Floats = np.linalg.inv(BRADFORD) @ np.diag(gains) @ BRADFORD @ scaled
+    return adapted
+
+
+def _profile(colorants: Floats, curve: Floats) -> bytes:
+    """An ICC display profile of version 2: header, table of tags, tags."""
+    trc = b"curv\0\0\0\0" + struct.pack(">I", len(curve)) + np.rint(curve * 65535).astype(">u2").tobytes()
+    name = b"Restora\0"
+    tags = {
+        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78),
+        b"cprt": b"text\0\0\0\0CC0\0",
+        b"wtpt": _xyz(D50),
+        **{b"rgb"[index : index + 1] + b"XYZ": _xyz(colorants[:, index]) for index in range(3)},
+    }
+    body, table = b"", b""
+    start = 128 + 4 + 12 * (len(tags) + 3)
+    for name_, content in tags.items():
+        table += name_ + struct.pack(">II", start + len(body), len(content))
+        body += content + bytes(-len(content) % 4)
+    for name_ in (b"rTRC", b"gTRC", b"bTRC"):  # all three are one
+        table += name_ + struct.pack(">II", start + len(body), len(trc))
+    body += trc + bytes(-len(trc) % 4)
+    total = start + len(body)
+    header = struct.pack(">I4sI4s4s4s", total, b"\0" * 4, 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _fixed(D50)
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags) + 3) + table + body
+
+
+def _xyz(values: Floats) -> bytes:
+    return b"XYZ \0\0\0\0" + _fixed(values)
+
+
+def _fixed(values: Floats) -> bytes:
+    return struct.pack(">3i", *(round(float(value) * 65536) for value in values))
