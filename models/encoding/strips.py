@@ -1,0 +1,73 @@
+"""A picture in strips of rows: worked on side by side, and a few of them standing for all.
+
+Where strips begin depends on the picture alone, never on the number of threads, so that the file does not either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+
+from models.alpha import to_depth
+from models.picture import Picture
+from models.pixels import Pixels
+
+Result = TypeVar("Result")
+
+SAMPLE_ROWS = 16  # in a row; whole blocks of JPEG and WebP
+SAMPLE_SHARE = 16  # one row in so many
+SAMPLE_PIXELS = 1_000_000  # a smaller picture is no work to try as a whole
+
+
+def row_strips(height: int, rows: int) -> list[slice]:
+    """Strips of ``rows`` rows from the top; the last may be lower."""
+    return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
+
+
+def in_threads(work: Callable[[slice], Result], strips: list[slice], threads: int) -> Iterator[Result]:
+    """``work`` on every strip, results in order; those that are ready wait for the ones before."""
+    if threads == 1 or len(strips) == 1:
+        yield from map(work, strips)
+        return
+    with ThreadPoolExecutor(min(threads, len(strips)), thread_name_prefix="encode") as pool:
+        yield from pool.map(work, strips)
+
+
+def opaque_8_bit(picture: Picture, rows: slice) -> Pixels:
+    """Some rows as a format without transparency and depth takes them: uint8, on white paper."""
+    pixels = to_8_bit(picture.pixels[rows])
+    return pixels if picture.alpha is None else _on_white(pixels, to_8_bit(picture.alpha[rows]))
+
+
+def to_8_bit(values: Pixels) -> Pixels:
+    """uint16 levels rounded; uint8 as they are."""
+    return values if values.dtype == np.uint8 else to_depth(values.astype(np.uint16, copy=False), np.dtype(np.uint8))
+
+
+def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
+    opacity = (alpha if pixels.ndim == 2 else alpha[..., None]).astype(np.uint16)
+    mixed = (pixels * opacity + 255 * (255 - opacity) + 127) // 255
+    return mixed.astype(np.uint8)
+
+
+def sample(picture: Picture) -> Picture:
+    """Bands of a large picture, evenly spaced, put below each other; a small picture as it is.
+
+    Its file is about as much smaller as its height is, for a fraction of the work.
+    """
+    width, height = picture.size_wh
+    rows = max(height // SAMPLE_SHARE, -(-SAMPLE_PIXELS // width))
+    count = -(-rows // SAMPLE_ROWS)
+    if count * SAMPLE_ROWS >= height:
+        return picture
+    middles = [height * (2 * band + 1) // (2 * count) for band in range(count)]
+    tops = [min(max(0, middle - SAMPLE_ROWS // 2), height - SAMPLE_ROWS) for middle in middles]
+    assert all(lower - upper >= SAMPLE_ROWS for upper, lower in pairwise(tops))  # noqa: S101  they do not overlap
+    chosen = np.concatenate([np.arange(top, top + SAMPLE_ROWS) for top in tops])
+    alpha = None if picture.alpha is None else picture.alpha[chosen]
+    return replace(picture, pixels=picture.pixels[chosen], alpha=alpha)
