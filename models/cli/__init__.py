@@ -16,7 +16,7 @@ from importlib import import_module
 
 from models.errors import RestorationError
 
-COMMANDS = ("restore", "info", "weights")
+COMMANDS = ("restore", "info", "recipe", "weights")
 FAILED = 1
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
