@@ -106,6 +106,7 @@ class Texts:
             "first_frame_only": self._("ℹ️ Only the first frame of the animation was restored."),
             "format_changed": self._("ℹ️ Saved in another format so that Telegram takes it."),
             "quality_reduced": self._("ℹ️ Compressed more than usual so that Telegram takes it."),
+            "scale_reduced": self._("ℹ️ Made smaller so that Telegram takes it."),
             "depth_reduced": self._("ℹ️ Saved with 8 instead of 16 bits per colour so that Telegram takes it."),
             "alpha_flattened": self._("ℹ️ The transparency was replaced by white so that Telegram takes it."),
             "profile_ignored": self._("ℹ️ The colour profile of the file is broken and was ignored."),
