@@ -16,7 +16,6 @@ RefusalCode = Literal[
     "animation",
     "video",
     "pdf",
-    "heic",
     "document",
     "text",
     "unknown_command",
@@ -24,7 +23,23 @@ RefusalCode = Literal[
 ]
 
 # Pixels per byte, about, of the pictures people send as files; only the expected wait hangs on it.
-PIXELS_PER_BYTE = {"image/jpeg": 3.0, "image/png": 0.5, "image/webp": 6.0}
+PIXELS_PER_BYTE = {
+    "image/jpeg": 3.0,
+    "image/png": 0.5,
+    "image/webp": 6.0,
+    "image/heic": 10.0,
+    "image/avif": 6.0,
+    "image/bmp": 0.33,
+    "image/tiff": 0.33,
+}
+SAME_TYPES = {
+    "image/jpg": "image/jpeg",
+    "image/heif": "image/heic",
+    "image/heic-sequence": "image/heic",
+    "image/heif-sequence": "image/heic",
+    "image/x-ms-bmp": "image/bmp",
+    "image/x-bmp": "image/bmp",
+}
 TYPE_BY_EXTENSION = {
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
@@ -32,13 +47,15 @@ TYPE_BY_EXTENSION = {
     "webp": "image/webp",
     "gif": "image/gif",
     "heic": "image/heic",
-    "heif": "image/heif",
+    "heif": "image/heic",
+    "avif": "image/avif",
+    "bmp": "image/bmp",
+    "tif": "image/tiff",
+    "tiff": "image/tiff",
     "pdf": "application/pdf",
 }
 REFUSED_TYPES: dict[str, RefusalCode] = {
     "application/pdf": "pdf",
-    "image/heic": "heic",
-    "image/heif": "heic",
     "image/gif": "animation",
 }
 
@@ -119,6 +136,6 @@ def _media_type(document: Document) -> str:
     """What Telegram calls the file, else what its name says: some programs send every file as octet-stream."""
     stated = (document.mime_type or "").lower()
     if stated and stated != "application/octet-stream":
-        return "image/jpeg" if stated == "image/jpg" else stated
+        return SAME_TYPES.get(stated, stated)
     extension = (document.file_name or "").rpartition(".")[2].lower()
     return TYPE_BY_EXTENSION.get(extension, stated)

@@ -82,6 +82,10 @@ class Texts:
             "image_too_large": self._(
                 "This picture is too large for this machine to restore in time. Please send a smaller version of it."
             ),
+            "image_too_complex": self._(
+                "This file takes unreasonably long to open."
+                " Please save it anew as an ordinary JPEG or PNG and send that."
+            ),
             "result_too_large": self._(
                 "The result would be larger than Telegram lets bots send. Please send a smaller picture."
             ),

@@ -14,7 +14,7 @@ from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, Accepted, Refused, RestorePhoto
 
 # In a group people talk to each other: only what is a picture, but one we cannot take, is answered there.
-ANSWERED_IN_GROUPS: frozenset[RefusalCode] = frozenset({"file_too_large", "heic"})
+ANSWERED_IN_GROUPS: frozenset[RefusalCode] = frozenset({"file_too_large"})
 
 
 def router() -> Router:

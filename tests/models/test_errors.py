@@ -32,6 +32,7 @@ def test_every_kind_of_error_has_a_code_of_its_own():
     [
         (errors.UnsupportedFormat, "unsupported_format"),
         (errors.ImageTooLarge, "image_too_large"),
+        (errors.ImageTooComplex, "image_too_complex"),
         (errors.DamagedImage, "damaged_image"),
         (errors.ResultTooLarge, "result_too_large"),
         (errors.OptionsError, "bad_options"),
