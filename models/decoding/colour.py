@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from models.decoding.canvas import are_equal
+from models.decoding.printing import offset_profile
 from models.errors import UnsupportedFormat
 from models.picture import FOREIGN_ERRORS
 from models.pixels import Pixels
@@ -55,9 +56,9 @@ class Converter:
             self.ignored_profile = not fits_16_bit(profile, is_gray=True)
         elif profile:
             self._use(profile)
-        if self.mode == "LAB" and self._transform is None:
-            lab = ImageCms.createProfile("LAB")
-            self._transform = ImageCms.buildTransform(lab, ImageCms.createProfile("sRGB"), "LAB", "RGB")
+        if self._transform is None and self.mode in {"LAB", "CMYK"}:
+            usual = ImageCms.createProfile("LAB") if self.mode == "LAB" else io.BytesIO(offset_profile())
+            self._transform = ImageCms.buildTransform(usual, ImageCms.createProfile("sRGB"), self.mode, "RGB")
 
     @property
     def channels(self) -> int:

@@ -10,19 +10,19 @@ from models.errors import DamagedImage, ImageTooLarge, OptionsError
 MAX_SIDE = 65_535  # px; JPEG's limit, and far from any overflow
 
 # Bytes per pixel that the process holds at its peak, above its start, by the name of the format: the library's own
-# buffers, Pillow's picture and the result. Measured at 40 megapixels (tests/models/decoding/test_memory.py) and
-# rounded up; 16-bit PNG is decoded a second time by OpenCV.
+# buffers, Pillow's picture and the result. Measured with pictures of 10 megapixels, the worst kind of each format.
 PEAK_BYTES_PER_PIXEL = {
-    "PNG": 9,
-    "JPEG": 14,  # progressive with full colour resolution keeps all coefficients
-    "WEBP": 21,
-    "BMP": 9,
-    "GIF": 9,
-    "TIFF": 13,
-    "AVIF": 20,
-    "HEIF": 20,
+    "JPEG": 12,  # progressive: all coefficients are kept
+    "PNG": 10,
+    "WEBP": 18,  # canvases for animations, even for a still
+    "BMP": 7,
+    "GIF": 6,
+    "TIFF": 9,
+    "AVIF": 14,
+    "HEIF": 13,
 }
-PEAK_BYTES_PER_SAMPLE_16_BIT = 5  # OpenCV's copy and the result, and half again for its rows
+PEAK_BYTES_PER_SAMPLE_16_BIT = 5  # OpenCV's copy and the result
+COPIES_OF_FILE = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,14 +78,14 @@ class DecodeLimits:
         Args:
             size_wh: of the picture.
             format_: as Pillow names it.
-            length_bytes: of the file, which is in memory, too.
+            length_bytes: of the file, which is in memory, too, and handed on to the library.
             samples_16_bit: channels that are kept with 16 bits; 0: none.
         """
         width, height = size_wh
         per_pixel = PEAK_BYTES_PER_PIXEL.get(format_, max(PEAK_BYTES_PER_PIXEL.values()))
         if samples_16_bit:
             per_pixel = max(per_pixel, PEAK_BYTES_PER_SAMPLE_16_BIT * samples_16_bit)
-        needed = width * height * per_pixel + length_bytes
+        needed = width * height * per_pixel + COPIES_OF_FILE * length_bytes
         if needed > self.max_memory_bytes:
             raise ImageTooLarge(
                 f"decoding {width}x{height} needs about {needed:,} bytes of memory, the limit is"

@@ -43,7 +43,7 @@ def profile_of(primaries: int, transfer: int) -> bytes | None:
     same = primaries in SAME_PRIMARIES or primaries not in PRIMARIES
     if same and (transfer in SRGB_LIKE or transfer not in {*GAMMAS, PQ, HLG}):
         return None
-    return _profile(_colorants(PRIMARIES.get(primaries, BT709)), _curve(transfer))
+    return _display_profile(colorants(PRIMARIES.get(primaries, BT709)), _curve(transfer))
 
 
 def _curve(transfer: int) -> Floats:
@@ -55,6 +55,11 @@ def _curve(transfer: int) -> Floats:
         return _rolled_off(_hlg(code) ** 1.2 * HLG_PEAK / DIFFUSE_WHITE)
     if transfer in GAMMAS:
         return code ** GAMMAS[transfer]
+    return srgb_light(code)
+
+
+def srgb_light(code: Floats) -> Floats:
+    """Linear light of sRGB code values, both in [0, 1]."""
     return np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
 
 
@@ -76,7 +81,7 @@ def _rolled_off(light: Floats) -> Floats:
     return np.where(light <= KNEE, light, KNEE + (1 - KNEE) * above / (above + 1))
 
 
-def _colorants(chromaticities: tuple[float, ...]) -> Floats:
+def colorants(chromaticities: tuple[float, ...]) -> Floats:
     """Columns are the XYZ of red, green and blue, adapted to D50 after Bradford."""
     points = np.array(chromaticities).reshape(4, 2)
     xyz = np.stack([points[:, 0] / points[:, 1], np.ones(4), (1 - points.sum(axis=1)) / points[:, 1]])
@@ -87,28 +92,37 @@ def _colorants(chromaticities: tuple[float, ...]) -> Floats:
     return adapted
 
 
-def _profile(colorants: Floats, curve: Floats) -> bytes:
-    """An ICC display profile of version 2: header, table of tags, tags."""
+def _display_profile(columns: Floats, curve: Floats) -> bytes:
     trc = b"curv\0\0\0\0" + struct.pack(">I", len(curve)) + np.rint(curve * 65535).astype(">u2").tobytes()
+    tags = {b"rgb"[index : index + 1] + b"XYZ": _xyz(columns[:, index]) for index in range(3)}
+    return icc_profile("mntr", "RGB ", "XYZ ", {**tags, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), trc)})
+
+
+def icc_profile(kind: str, space: str, connection: str, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile of version 2.4: header, table of tags, tags.
+
+    Args:
+        kind: signature of its class, such as ``mntr``.
+        space: of the colours, such as ``RGB ``.
+        connection: of the colours it leads to, ``XYZ `` or ``Lab ``.
+        tags: what makes it; name, copyright and white are added.
+    """
     name = b"Restora\0"
     tags = {
         b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78),
         b"cprt": b"text\0\0\0\0CC0\0",
         b"wtpt": _xyz(D50),
-        **{b"rgb"[index : index + 1] + b"XYZ": _xyz(colorants[:, index]) for index in range(3)},
+        **tags,
     }
     body, table = b"", b""
-    start = 128 + 4 + 12 * (len(tags) + 3)
-    for name_, content in tags.items():
-        table += name_ + struct.pack(">II", start + len(body), len(content))
+    start = 128 + 4 + 12 * len(tags)
+    for tag, content in tags.items():
+        table += tag + struct.pack(">II", start + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    for name_ in (b"rTRC", b"gTRC", b"bTRC"):  # all three are one
-        table += name_ + struct.pack(">II", start + len(body), len(trc))
-    body += trc + bytes(-len(trc) % 4)
-    total = start + len(body)
-    header = struct.pack(">I4sI4s4s4s", total, b"\0" * 4, 0x02400000, b"mntr", b"RGB ", b"XYZ ")
+    signatures = (part.encode() for part in (kind, space, connection))
+    header = struct.pack(">I4xI4s4s4s", start + len(body), 0x02400000, *signatures)
     header += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _fixed(D50)
-    return header.ljust(128, b"\0") + struct.pack(">I", len(tags) + 3) + table + body
+    return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body
 
 
 def _xyz(values: Floats) -> bytes:
