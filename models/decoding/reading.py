@@ -142,6 +142,8 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
         limits.check_size(image.size)
     if source.format not in TURNED_BY_LIBRARY:
         orientation = _exif_orientation(image)
+    if source.png and source.png.depth in {2, 4} and isinstance(image.info.get("transparency"), int):
+        image.info["transparency"] *= 255 // (2**source.png.depth - 1)  # Pillow spreads the grays, but not this one
     dpi, taken = _dpi(image, turned=orientation > 4), _date_taken(image)
     profile = source.profile
     canvas, ignored = _canvas(source, profile, orientation, allocate)
@@ -218,23 +220,25 @@ def _wide(source: _Source, orientation: int, allocate: Allocate) -> Canvas | Non
         if source.png:
             raise ValueError("the 16-bit pixels cannot be read")
         return None
+    gray_that_hides = source.image.info.get("transparency") if levels.ndim == 2 else None
+    hidden = gray_that_hides if isinstance(gray_that_hides, int) else None
     canvas = Canvas(
         (levels.shape[1], levels.shape[0]),
         orientation,
         channels=1 if is_gray or levels.ndim == 2 else 3,
         dtype=np.dtype(np.uint16),
-        with_alpha=levels.ndim == 3 and levels.shape[2] == 4,
+        with_alpha=hidden is not None or (levels.ndim == 3 and levels.shape[2] == 4),
         allocate=allocate,
     )
     for top in range(0, len(levels), STRIP):
-        strip = _wide_strip(levels[top : top + STRIP].astype(np.uint16, copy=False), is_gray=is_gray)
+        strip = _wide_strip(levels[top : top + STRIP].astype(np.uint16, copy=False), is_gray=is_gray, hidden=hidden)
         canvas.write(top, strip.colours, strip.alpha, is_neutral=strip.is_neutral)
     return canvas
 
 
-def _wide_strip(levels: NDArray[np.uint16], *, is_gray: bool) -> Strip:
+def _wide_strip(levels: NDArray[np.uint16], *, is_gray: bool, hidden: int | None) -> Strip:
     if levels.ndim == 2:
-        return Strip(levels, None)
+        return Strip(levels, None if hidden is None else np.where(levels == hidden, 0, 65535).astype(np.uint16))
     alpha = levels[..., 3] if levels.shape[2] == 4 else None
     if is_gray:
         return Strip(levels[..., 0], alpha)
