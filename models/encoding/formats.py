@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from models.options import OutputFormat
@@ -33,7 +33,7 @@ class Encoded:
         notices: stable codes of what its owner should know.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)
     format: FileFormat
     size_wh: tuple[int, int]
     quality: int | None = None

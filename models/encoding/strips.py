@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from models.pixels import Pixels
 
 Result = TypeVar("Result")
 
-SAMPLE_ROWS = 16  # in a row; whole blocks of JPEG and WebP
+BAND_ROWS = 16  # whole blocks of JPEG and WebP, in which an edge between two bands costs nothing
 SAMPLE_SHARE = 16  # one row in so many
 SAMPLE_PIXELS = 1_000_000  # a smaller picture is no work to try as a whole
 
@@ -55,19 +54,18 @@ def _on_white(pixels: Pixels, alpha: Pixels) -> Pixels:
     return mixed.astype(np.uint8)
 
 
-def sample(picture: Picture) -> Picture:
+def sample(picture: Picture, band_rows: int = BAND_ROWS) -> Picture:
     """Bands of a large picture, evenly spaced, put below each other; a small picture as it is.
 
     Its file is about as much smaller as its height is, for a fraction of the work.
     """
     width, height = picture.size_wh
     rows = max(height // SAMPLE_SHARE, -(-SAMPLE_PIXELS // width))
-    count = -(-rows // SAMPLE_ROWS)
-    if count * SAMPLE_ROWS >= height:
+    count = -(-rows // band_rows)
+    if count * band_rows >= height:
         return picture
     middles = [height * (2 * band + 1) // (2 * count) for band in range(count)]
-    tops = [min(max(0, middle - SAMPLE_ROWS // 2), height - SAMPLE_ROWS) for middle in middles]
-    assert all(lower - upper >= SAMPLE_ROWS for upper, lower in pairwise(tops))  # noqa: S101  they do not overlap
-    chosen = np.concatenate([np.arange(top, top + SAMPLE_ROWS) for top in tops])
+    tops = [min(max(0, middle - band_rows // 2), height - band_rows) for middle in middles]
+    chosen = np.concatenate([np.arange(top, top + band_rows) for top in tops])
     alpha = None if picture.alpha is None else picture.alpha[chosen]
     return replace(picture, pixels=picture.pixels[chosen], alpha=alpha)

@@ -128,6 +128,22 @@ def test_every_rung_of_the_ladder_is_the_first_that_fits(side: int) -> None:
         encode(picture, max_bytes=limit)
 
 
+@pytest.mark.parametrize("lossless", [True, False])
+def test_estimates_skip_no_way_that_fits_and_spare_whole_encodings(written: Counter[str], lossless: bool) -> None:
+    picture = Picture(pixels=grainy(2000, 1800, 3), lossless=lossless)
+    ways = list(attempts(picture, picture.size_wh, "auto", limited=True))
+    writer = encoder._Writer(picture, None, 1)
+    sizes = [len(writer.write(way).data) for way in ways]
+    for share in (0.95, 0.7, 0.5, 0.3, 0.15, 0.1):
+        limit = round(max(sizes) * share)
+        best = next(way for way, size in zip(ways, sizes, strict=True) if size <= limit)
+        written.clear()
+        encoded = encode(picture, max_bytes=limit)
+        assert (encoded.format, encoded.quality, encoded.size_wh) == (best.format, best.quality, best.size_wh)
+        # Up to eleven samples of a third each: below 16 megapixels a sample is a million pixels.
+        assert written.total() <= 3 * 3_600_000 + 11 * 1_030_000
+
+
 @pytest.mark.parametrize("share", [0.9, 0.6, 0.3, 0.2])
 def test_a_large_picture_is_written_three_times_at_most(written: Counter[str], share: float) -> None:
     picture = Picture(pixels=grainy(2500, 3000, 3), **JPEG)
@@ -135,6 +151,20 @@ def test_a_large_picture_is_written_three_times_at_most(written: Counter[str], s
     written.clear()
     encode(picture, max_bytes=round(whole * share))
     assert written.total() <= 3 * 7_500_000
+
+
+@pytest.mark.parametrize("wanted", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_a_picture_that_may_not_be_written_to_or_lies_backwards_in_memory_is_fine(wanted: Any, channels: Any) -> None:
+    straight = grainy(50, 41, *channels)
+    backwards = np.flip(np.flip(straight, (0, 1)).copy(), (0, 1))
+    backwards.flags.writeable = False
+    expected = encode(Picture(pixels=straight), wanted)
+    assert encode(Picture(pixels=backwards), wanted) == expected
+    limit = round(len(expected.data) * 0.7)
+    assert encode(Picture(pixels=backwards), wanted, max_bytes=limit).data == (
+        encode(Picture(pixels=straight), wanted, max_bytes=limit).data
+    )
 
 
 def test_a_png_that_is_hopelessly_large_is_not_even_tried(written: Counter[str]) -> None:
@@ -192,8 +222,8 @@ def test_a_sample_is_a_sixteenth_in_bands_from_all_over() -> None:
 
 
 def test_the_result_does_not_depend_on_threads() -> None:
-    picture = Picture(pixels=grainy(1300, 900, 3), alpha=grainy(1300, 900, seed=5))
-    for max_bytes in (None, 1_000_000, 300_000):
+    picture = Picture(pixels=grainy(700, 500, 3), alpha=grainy(700, 500, seed=5))
+    for max_bytes in (None, 300_000, 80_000):
         one, four = (encode(picture, max_bytes=max_bytes, recipe={"a": 1}, threads=threads) for threads in (1, 4))
         assert one == four
     with pytest.raises(OptionsError, match="threads must be 1 or more, not 0"):
