@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import UnsupportedFormat
+from models.errors import OptionsError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -25,15 +25,14 @@ def run(args: argparse.Namespace) -> int:
     """Print the recipe; the exit status.
 
     Raises:
-        OptionsError: there is none in the file.
-        UnsupportedFormat: the file cannot be read.
+        OptionsError: the file cannot be read, or there is none in it.
     """
     from models.encoding import read_recipe
 
     try:
         data = args.file.read_bytes()
     except OSError as exc:
-        raise UnsupportedFormat(f"{args.file} cannot be read: {exc.strerror}") from exc
+        raise OptionsError(f"cannot read {args.file}: {exc.strerror}") from exc
     # ASCII: what a stranger wrote into the file must not steer the terminal.
     sys.stdout.write(json.dumps(read_recipe(data), indent=2, sort_keys=True) + "\n")
     return 0
