@@ -14,6 +14,7 @@ from models.picture import Picture
 
 DATE_TAKEN, EXIF_BLOCK = 0x9003, 0x8769  # EXIF tags
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, INCH = 0x011A, 0x011B, 0x0128, 2
+MAX_PROFILE_BYTES = 255 * 65_519  # what JPEG has room for; real ones have thousands, seldom a few millions
 PROFILE_DATE = slice(24, 36)  # in an ICC profile's header
 
 
@@ -39,11 +40,12 @@ class Description:
     def of(cls, picture: Picture, packet: bytes | None, *, has_srgb_mark: bool) -> Description:
         """What is worth saying of ``picture`` in a format with (PNG) or without a mark of its own for sRGB.
 
-        A gray picture needs no profile for three colours.
+        A gray picture needs no profile for three colours. See :func:`has_absurd_profile`.
         """
         is_srgb = picture.tagged and not picture.profile
         spelt_out = is_srgb and not has_srgb_mark and not picture.is_gray
-        profile = srgb_profile() if spelt_out else picture.profile
+        own = None if has_absurd_profile(picture) else picture.profile
+        profile = srgb_profile() if spelt_out else own
         return cls(profile, is_srgb, picture.dpi, picture.taken, packet)
 
     def exif(self, *, with_dpi: bool = False) -> bytes:
@@ -55,6 +57,11 @@ class Description:
             exif[X_RESOLUTION], exif[Y_RESOLUTION] = self.dpi
             exif[RESOLUTION_UNIT] = INCH
         return exif.tobytes().removeprefix(b"Exif\0\0") if self.taken or (self.dpi and with_dpi) else b""
+
+
+def has_absurd_profile(picture: Picture) -> bool:
+    """Whether the picture's profile has more bytes than a file has room for, and is left out of it."""
+    return len(picture.profile or b"") > MAX_PROFILE_BYTES
 
 
 @lru_cache(maxsize=1)

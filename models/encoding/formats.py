@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from models.encoding.description import has_absurd_profile
 from models.options import OutputFormat
 from models.picture import Picture
 
@@ -137,7 +138,8 @@ def scaled(size_wh: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def losses(picture: Picture, format_: FileFormat) -> tuple[str, ...]:
-    """Notices about what of the picture's kind ``format_`` has no room for."""
+    """Notices about what of the picture ``format_`` has no room for."""
     too_deep = ("depth_reduced",) if format_ != "png" and picture.is_16_bit else ()
     see_through = ("alpha_flattened",) if format_ == "jpeg" and picture.alpha is not None else ()
-    return (*too_deep, *see_through)
+    absurd = ("profile_ignored",) if has_absurd_profile(picture) else ()
+    return (*too_deep, *see_through, *absurd)

@@ -27,8 +27,7 @@ SOI, EOI, SOF0, SOS, DRI, APP0, APP1, APP2 = (
     b"\xff\xd8", b"\xff\xd9", b"\xff\xc0", b"\xff\xda", b"\xff\xdd", b"\xff\xe0", b"\xff\xe1", b"\xff\xe2",
 )  # fmt: skip
 HEIGHT_IN_SOF0 = 1  # offset in the segment's body, after the sample precision
-PROFILE_PIECE = 65_519  # bytes of an ICC profile per segment
-MAX_BODY = 65_533
+PROFILE_PIECE = 65_519  # bytes of an ICC profile per segment, of which there are 255 at most
 XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 
 
@@ -108,7 +107,8 @@ def _head(segments: list[tuple[bytes, bytes]], height: int, interval: int, descr
 
 
 def _describing(description: Description) -> Iterator[tuple[bytes, bytes]]:
-    across, down = (round(value) for value in description.dpi or (1, 1))  # 1:1 without a unit: square pixels
+    # 1:1 without a unit means square pixels; 0 is not allowed.
+    across, down = (min(max(1, round(value)), 65_535) for value in description.dpi or (1, 1))
     yield APP0, b"JFIF\0" + struct.pack(">BBBHHBB", 1, 1, description.dpi is not None, across, down, 0, 0)
     if description.taken:
         yield APP1, b"Exif\0\0" + description.exif()

@@ -7,6 +7,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import ImageCms
 
 from models.encoding import attempts, encode, encoder, fits_some_format, natural_format
@@ -192,6 +194,45 @@ def test_what_is_transparent_keeps_its_colour_out_of_a_smaller_result() -> None:
     np.testing.assert_allclose(half.pixels[half.alpha > 0], np.tile((200, 100, 50), (16 * 32, 1)), atol=1)
 
 
+@settings(max_examples=150, deadline=None)
+@given(
+    width=st.integers(1, 60),
+    height=st.integers(1, 60),
+    gray=st.booleans(),
+    see_through=st.booleans(),
+    deep=st.booleans(),
+    wanted=st.sampled_from(["auto", "png", "jpeg", "webp"]),
+    kind=st.sampled_from([None, "photo", "drawing", "text"]),
+    max_bytes=st.none() | st.integers(1, 20_000),
+)
+def test_a_result_is_within_the_limit_and_says_all_that_it_lost_or_there_is_none(
+    width: int, height: int, gray: bool, see_through: bool, deep: bool, wanted: Any, kind: Any, max_bytes: Any
+) -> None:
+    dtype = np.uint16 if deep else np.uint8
+    pixels = noise(height, width, *(() if gray else (3,)), dtype=dtype)
+    picture = Picture(pixels=pixels, alpha=noise(height, width, seed=1, dtype=dtype) if see_through else None)
+    try:
+        encoded = encode(picture, wanted, kind=kind, max_bytes=max_bytes)
+    except ResultTooLarge:
+        assert max_bytes is not None
+        return
+    image = opened(encoded.data)
+    assert max_bytes is None or len(encoded.data) <= max_bytes
+    assert (image.format, image.size) == (encoded.format.upper(), encoded.size_wh)
+    natural = natural_format(picture, kind) if wanted == "auto" else wanted
+    assert set(encoded.notices) == {
+        notice
+        for notice, lost in {
+            "format_changed": encoded.format != natural,
+            "quality_reduced": encoded.quality is not None and encoded.quality < 95,
+            "scale_reduced": encoded.size_wh != (width, height),
+            "depth_reduced": deep and encoded.format != "png",
+            "alpha_flattened": see_through and encoded.format == "jpeg",
+        }.items()
+        if lost
+    }
+
+
 def test_sides_no_format_asked_for_can_hold_are_known_before_any_work() -> None:
     picture = Picture(pixels=noise(4, 4, 3), **JPEG)
     assert not fits_some_format(picture, (16_384, 10), "webp")
@@ -264,6 +305,13 @@ def test_a_profile_that_was_kept_is_written_in_every_format() -> None:
     picture = Picture(pixels=noise(4, 4, 3, dtype=np.uint16), profile=profile)
     for wanted in ("png", "jpeg", "webp"):
         assert opened(encode(picture, wanted).data).info["icc_profile"] == profile
+
+
+@pytest.mark.parametrize("wanted", ["png", "jpeg", "webp"])
+def test_a_profile_that_no_jpeg_could_hold_is_left_out_and_it_is_said(wanted: Any) -> None:
+    encoded = encode(Picture(pixels=noise(4, 4, 3), profile=bytes(255 * 65_519 + 1)), wanted)
+    assert encoded.notices == ("profile_ignored",)
+    assert "icc_profile" not in opened(encoded.data).info
 
 
 @pytest.mark.parametrize("wanted", ["png", "jpeg", "webp"])
