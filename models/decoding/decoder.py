@@ -7,22 +7,15 @@ for each one. Pixels come back in memory without a name that both processes map,
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import mmap
 import os
 import select
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,22 +23,12 @@ import numpy as np
 
 from models.decoding import wire
 from models.decoding.limits import DecodeLimits
+from models.decoding.shared_memory import nameless, seal, write
+from models.decoding.zygote_process import ZygoteProcess
 from models.errors import DamagedImage, DeviceError, ImageError, ImageTooComplex, ImageTooLarge
 from models.picture import Picture
 
-ROOT = Path(__file__).resolve().parents[2]
-# Nothing of our own environment, where tokens are. One thread each: a process with threads cannot be forked safely,
-# and every further one takes address space.
-ENVIRONMENT = {
-    "PYTHONPATH": str(ROOT),
-    "PYTHONDONTWRITEBYTECODE": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
-    "LC_ALL": "C.UTF-8",
-}
 GRACE_S = 1.5  # after which a child that outlived its own limit is killed from here
-END_WAIT_S = 2.0  # for the zygote to end when it is told to
 MAX_ANSWER = 64_000_000  # bytes; the longest part is a colour profile
 ATTEMPTS = 2  # the second with a new zygote, should the first have died meanwhile
 SAMPLE_BYTES = 8  # at most, of one pixel: four channels of 16 bits
@@ -73,8 +56,8 @@ class Decoder:
     """Decodes files in a child process. Threads may share one; a forked process starts its own zygote."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._zygote: _Zygote | None = None
+        self._owner, self._lock = os.getpid(), threading.Lock()
+        self._zygote: ZygoteProcess | None = None
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -139,11 +122,11 @@ class Decoder:
     def _ask(self, data: bytes, limits: DecodeLimits) -> _Answer:
         room = min(limits.max_pixels * SAMPLE_BYTES, limits.max_memory_bytes)
         ours, theirs = socket.socketpair()
-        with ours, theirs, _nameless("picture") as file, _nameless("pixels") as memory:
-            _write(file, data)
+        with ours, theirs, nameless("picture") as file, nameless("pixels") as memory:
+            write(file, data)
             os.ftruncate(memory, room)
-            _seal(file)
-            _seal(memory)
+            seal(file)
+            seal(memory)
             zygote = self._running()
             zygote.send(theirs, file, memory)
             theirs.close()
@@ -152,14 +135,19 @@ class Decoder:
             lines, is_late = _lines(ours, deadline=time.monotonic() + limits.max_seconds + GRACE_S)
             if is_late:
                 zygote.kill()
-            return _Answer(lines, memory, is_late=is_late)
+            try:
+                return _Answer(lines, memory, is_late=is_late)
+            except (ValueError, LookupError, TypeError) as exc:
+                raise DeviceError(f"the decoding process gave an answer that makes no sense: {exc}") from exc
 
-    def _running(self) -> _Zygote:
+    def _running(self) -> ZygoteProcess:
+        if self._owner != os.getpid():  # forked; the lock may have been held by a thread that is not here
+            self._owner, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             if self._zygote is None or not self._zygote.is_alive():
                 if self._zygote:
                     self._zygote.close()
-                self._zygote = _Zygote()
+                self._zygote = ZygoteProcess()
             return self._zygote
 
 
@@ -196,62 +184,6 @@ class _Answer:
         return DamagedImage("the file is damaged in a way that ended the decoder")
 
 
-class _Zygote:
-    """The running process, and how to end it."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "models.decoding.zygote"],
-                    stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,  # libraries write what they think of a file there
-                    env=ENVIRONMENT,
-                    cwd="/",
-                    start_new_session=True,
-                )
-            except OSError as exc:
-                ours.close()
-                raise DeviceError(f"the decoding process cannot be started: {exc}") from exc
-        self._control = ours
-        self._owner = os.getpid()
-        self._sending = threading.Lock()
-        self._end = weakref.finalize(self, _end, self._process, ours, self._owner)
-
-    def is_alive(self) -> bool:
-        """Whether it still runs, and is ours, not that of the process we were forked from."""
-        return self._owner == os.getpid() and self._process.poll() is None
-
-    def send(self, *descriptors: socket.socket | int) -> None:
-        """Hand one picture over; if it has died, nobody will answer."""
-        numbers = [each if isinstance(each, int) else each.fileno() for each in descriptors]
-        with self._sending, contextlib.suppress(OSError):
-            socket.send_fds(self._control, [b"p"], numbers)
-
-    def kill(self) -> None:
-        """End it and its children at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-
-    def close(self) -> None:
-        """End it, and wait for that."""
-        self._end()
-
-
-def _end(process: subprocess.Popen[bytes], control: socket.socket, owner: int) -> None:
-    control.close()
-    if owner != os.getpid():
-        process.returncode = 0  # another process's child: nothing to wait for, nor to warn about
-        return
-    try:
-        process.wait(END_WAIT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 def _lines(connection: socket.socket, deadline: float) -> tuple[list[bytes], bool]:
     """Everything said until all who could say something are gone, and whether that took too long."""
     parts: list[bytes] = []
@@ -270,30 +202,3 @@ def _lines(connection: socket.socket, deadline: float) -> tuple[list[bytes], boo
         parts.append(part)
     whole, _, _ = b"".join(parts).rpartition(b"\n")
     return whole.splitlines(), False
-
-
-@contextlib.contextmanager
-def _nameless(name: str) -> Iterator[int]:
-    """A descriptor of memory without a name; of an unlinked file where the system has no such thing."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _seal(descriptor: int) -> None:
-    """Keep anybody from making it shorter: who has it mapped would die of that."""
-    if hasattr(fcntl, "F_ADD_SEALS"):
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]

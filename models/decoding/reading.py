@@ -8,23 +8,22 @@ not its metadata. Time and memory can only be bounded from outside: that is what
 from __future__ import annotations
 
 import io
-import math
 import warnings
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import AvifImagePlugin, Image, MpoImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from models.decoding import boxes, jpeg, png, profiles, webp
-from models.decoding.canvas import STRIP, Allocate, Canvas, are_equal, private_memory
-from models.decoding.colour import Converter, Strip, fits_16_bit
+from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
+from models.decoding.colour import Converter, fits_16_bit
+from models.decoding.description import date_taken, dpi, exif_orientation, tiff_orientation
 from models.decoding.limits import DecodeLimits
 from models.decoding.sniff import sniff
+from models.decoding.wide import read_16_bit, samples_16_bit
 from models.errors import DamagedImage, ImageTooComplex, ImageTooLarge
-from models.picture import DATE, DATE_TAKEN, EXIF_BLOCK, FOREIGN_ERRORS, ORIENTATION, Picture
+from models.picture import FOREIGN_ERRORS, Picture
 
 DECODING_THREADS = 2  # of the AV1 and HEVC decoders; each takes memory of its own
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODING_THREADS)
@@ -33,9 +32,6 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = DECODING_THREADS
 # What a phone calls JPEG may be an MPO, whose first picture it is.
 PLUGINS = {"JPEG": ("JPEG", MpoImagePlugin.MpoImageFile.format)}
 TURNED_BY_LIBRARY = {"TIFF", "AVIF", "HEIF"}
-DATE_LENGTH = len("2024:05:06 07:08:09")
-BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 262, 284, 338, 339  # TIFF tags
-RGB, NOT_PREMULTIPLIED = 2, 2  # values of two of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +73,8 @@ def decode_here(data: bytes, limits: DecodeLimits, *, allocate: Allocate = priva
         warnings.simplefilter("ignore")  # Pillow warns about what is checked, or ignored on purpose, here
         source = _opened(data, limits)
         limits.check_size(source.image.size)
-        limits.check_memory(
-            source.image.size, source.format, length_bytes=len(data), samples_16_bit=_samples_16_bit(source)
-        )
+        wide = samples_16_bit(source.image, source.png)
+        limits.check_memory(source.image.size, source.format, length_bytes=len(data), samples_16_bit=wide)
         try:
             notices = _frame_notice(source)
             return _picture(source, limits, notices, allocate)
@@ -136,15 +131,15 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
 
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
     image, size_before = source.image, source.image.size
-    orientation = _tiff_orientation(image) if source.format == "TIFF" else 1  # while the tag is still there
+    orientation = tiff_orientation(image) if source.format == "TIFF" else 1  # while the tag is still there
     image.load()
     if sorted(image.size) != sorted(size_before):  # what the pixels of a HEIC say counts more than its header
         limits.check_size(image.size)
     if source.format not in TURNED_BY_LIBRARY:
-        orientation = _exif_orientation(image)
+        orientation = exif_orientation(image)
     if source.png and source.png.depth in {2, 4} and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= 255 // (2**source.png.depth - 1)  # Pillow spreads the grays, but not this one
-    dpi, taken = _dpi(image, turned=orientation > 4), _date_taken(image)
+    resolution, taken = dpi(image, turned=orientation > 4), date_taken(image)
     profile = source.profile
     canvas, ignored = _canvas(source, profile, orientation, allocate)
     kept = profile if canvas.pixels.dtype == np.uint16 and not ignored else None
@@ -158,7 +153,7 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
         lossless=_is_lossless(source),
         profile=kept,
         tagged=bool(profile),
-        dpi=dpi,
+        dpi=resolution,
         taken=taken,
         notices=(*notices, *(("profile_ignored",) if lost else ())),
     )
@@ -166,7 +161,9 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
 
 def _canvas(source: _Source, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:
     """The pixels, and whether a profile had to be ignored."""
-    wide = _wide(source, orientation, allocate) if _samples_16_bit(source) else None
+    wide = None
+    if samples_16_bit(source.image, source.png):
+        wide = read_16_bit(source.data, source.image, source.png, orientation, allocate)
     if wide is None:
         return _converted(source.image, profile, 1 if source.format in TURNED_BY_LIBRARY else orientation, allocate)
     return wide, bool(profile) and not fits_16_bit(profile or b"", is_gray=wide.pixels.ndim == 2)
@@ -190,104 +187,10 @@ def _converted(image: Image.Image, profile: bytes | None, orientation: int, allo
     return canvas, converter.ignored_profile
 
 
-def _samples_16_bit(source: _Source) -> int:
-    """Channels of 16 bits that OpenCV can read and Pillow would reduce; 0: none."""
-    if source.png:
-        return source.png.samples if source.png.depth == 16 else 0
-    if source.format != "TIFF":
-        return 0
-    try:
-        tags = source.image.tag_v2  # type: ignore[attr-defined]  # of the TIFF plugin's class
-        bits = tuple(tags.get(BITS_PER_SAMPLE, (1,)))
-        plain = set(bits) == {16} and set(tags.get(SAMPLE_FORMAT, (1,))) == {1} and tags.get(PLANAR, 1) == 1
-        is_rgb = tags.get(PHOTOMETRIC) == RGB and len(bits) == 3 + len(tags.get(EXTRA_SAMPLES, ()))
-        has_fitting_alpha = len(bits) == 3 or tuple(tags[EXTRA_SAMPLES]) == (NOT_PREMULTIPLIED,)
-    except FOREIGN_ERRORS:
-        return 0
-    return len(bits) if plain and is_rgb and has_fitting_alpha else 0
-
-
-def _wide(source: _Source, orientation: int, allocate: Allocate) -> Canvas | None:
-    """16-bit pixels as they are, with OpenCV; None for a TIFF of a kind it does not know.
-
-    Pillow has loaded the file before, so it is whole.
-    """
-    is_gray = bool(source.png and source.png.is_gray)
-    if source.png:
-        source.image.im = None  # type: ignore[assignment]  # these pixels are not needed any more
-    levels = cv2.imdecode(np.frombuffer(source.data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if levels is None or levels.dtype != np.uint16 or sorted(levels.shape[1::-1]) != sorted(source.image.size):
-        if source.png:
-            raise ValueError("the 16-bit pixels cannot be read")
-        return None
-    gray_that_hides = source.image.info.get("transparency") if levels.ndim == 2 else None
-    hidden = gray_that_hides if isinstance(gray_that_hides, int) else None
-    canvas = Canvas(
-        (levels.shape[1], levels.shape[0]),
-        orientation,
-        channels=1 if is_gray or levels.ndim == 2 else 3,
-        dtype=np.dtype(np.uint16),
-        with_alpha=hidden is not None or (levels.ndim == 3 and levels.shape[2] == 4),
-        allocate=allocate,
-    )
-    for top in range(0, len(levels), STRIP):
-        strip = _wide_strip(levels[top : top + STRIP].astype(np.uint16, copy=False), is_gray=is_gray, hidden=hidden)
-        canvas.write(top, strip.colours, strip.alpha, is_neutral=strip.is_neutral)
-    return canvas
-
-
-def _wide_strip(levels: NDArray[np.uint16], *, is_gray: bool, hidden: int | None) -> Strip:
-    if levels.ndim == 2:
-        return Strip(levels, None if hidden is None else np.where(levels == hidden, 0, 65535).astype(np.uint16))
-    alpha = levels[..., 3] if levels.shape[2] == 4 else None
-    if is_gray:
-        return Strip(levels[..., 0], alpha)
-    return Strip(levels[..., 2::-1], alpha, is_neutral=are_equal(levels[..., :3]))
-
-
 def _is_lossless(source: _Source) -> bool:
     if source.format == "WEBP":
         return webp.first_bitstream(source.data) == b"VP8L"
     return source.format not in {"JPEG", "AVIF", "HEIF"}
-
-
-def _exif_orientation(image: Image.Image) -> int:
-    """EXIF or XMP orientation 1 to 8. A bad tag does not lose the picture."""
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except FOREIGN_ERRORS:
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _tiff_orientation(image: Image.Image) -> int:
-    """What Pillow undoes while it loads, and OpenCV does not."""
-    value = image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def _date_taken(image: Image.Image) -> str | None:
-    """Capture date, if it looks like one; the only text of the file that goes on."""
-    try:
-        exif = image.getexif()
-        value = exif.get_ifd(EXIF_BLOCK).get(DATE_TAKEN) or exif.get(DATE)
-    except FOREIGN_ERRORS:
-        return None
-    if not isinstance(value, str):
-        return None
-    date = value.strip("\0 ")
-    is_date = len(date) == DATE_LENGTH and date.isascii() and date.translate(str.maketrans("", "", ": ")).isdecimal()
-    return date if is_date else None
-
-
-def _dpi(image: Image.Image, *, turned: bool) -> tuple[float, float] | None:
-    try:
-        across, down = (float(value) for value in image.info["dpi"])
-    except FOREIGN_ERRORS:
-        return None
-    if not all(math.isfinite(value) and 1 <= value <= 65_535 for value in (across, down)):
-        return None
-    return (down, across) if turned else (across, down)
 
 
 def _one_line(exc: BaseException) -> str:

@@ -112,9 +112,9 @@ def test_no_file_ends_the_process_that_decodes_it(results: Results) -> None:
             UnsupportedFormat,
             [
                 "eps_named_jpg.jpg", "pdf_blank.pdf", "svg_xml_bomb.svg", "svg_external_entity.svg",
-                "svg_named_png.png", "mvg_named_jpg.jpg", "zip_named_jpg.jpg", "empty.jpg", "text_named_png.png", "html_named_jpg.jpg",
-                "random_bytes.jpg", "zeros_64k.png", "tgs_sticker.tgs", "tgs_gzip_bomb.tgs", "webm_tiny.webm",
-                "mp4_head.mp4", "jxl_square.jxl", "jp2_photo.jp2", "psd_rgba.psd", "ico_bomb.ico",
+                "svg_named_png.png", "mvg_named_jpg.jpg", "zip_named_jpg.jpg", "empty.jpg", "text_named_png.png",
+                "html_named_jpg.jpg", "random_bytes.jpg", "zeros_64k.png", "tgs_sticker.tgs", "tgs_gzip_bomb.tgs",
+                "webm_tiny.webm", "mp4_head.mp4", "jxl_square.jxl", "jp2_photo.jp2", "psd_rgba.psd", "ico_bomb.ico",
             ],
         ),
     ],
