@@ -20,8 +20,9 @@ from models.errors import ResultTooLarge
 from models.picture import Picture
 
 BLOCK = 8  # px; with 4:4:4 also the side of an MCU, the unit that restart intervals are counted in
-MAX_INTERVAL = 65_535  # MCUs; what fits DRI's field
-STRIP_BYTES = 1_000_000  # of pixels: enough work for a thread, little memory for many
+# Of pixels: enough work for a thread, little memory for many. 15,625 blocks at most, or a single row of 8,188: DRI,
+# which says how many an interval has, counts to 65,535.
+STRIP_BYTES = 1_000_000
 
 SOI, EOI, SOF0, SOS, DRI, APP0, APP1, APP2 = (
     b"\xff\xd8", b"\xff\xd9", b"\xff\xc0", b"\xff\xda", b"\xff\xdd", b"\xff\xe0", b"\xff\xe1", b"\xff\xe2",
@@ -60,10 +61,8 @@ def write_jpeg(picture: Picture, quality: int, description: Description, threads
 
 
 def _rows_per_strip(picture: Picture) -> int:
-    width, _ = picture.size_wh
-    blocks_across = -(-width // BLOCK)
-    wished = STRIP_BYTES // (BLOCK * width * (1 if picture.is_gray else 3))
-    return BLOCK * max(1, min(wished, MAX_INTERVAL // blocks_across))
+    row_bytes = picture.size_wh[0] * (1 if picture.is_gray else 3)
+    return BLOCK * max(1, STRIP_BYTES // (BLOCK * row_bytes))
 
 
 def _encode(picture: Picture, rows: slice, how: list[int]) -> bytes:

@@ -5,6 +5,7 @@ import random
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -133,8 +134,14 @@ def test_a_packet_compressed_by_an_optimiser_is_read_and_a_bomb_is_not():
         return png(noise(2, 2))[:33] + struct.pack(">I", len(body)) + b"iTXt" + body + b"...."
 
     assert read_recipe(compressed(OURS.encode())) == {"a": 1}
-    with pytest.raises(OptionsError, match="not made by Restora"):
-        read_recipe(compressed(b" " * 300_000_000))
+    bomb = compressed(b" " * 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(OptionsError, match="not made by Restora"):
+            read_recipe(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_program_that_rewrote_the_property_as_an_attribute_does_no_harm():
