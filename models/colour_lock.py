@@ -51,11 +51,16 @@ def lock_colours(sr: Pixels, lq: Pixels, *, threads: int = 1) -> None:
         lq: (H, W) or (H, W, 3), the layout and type of ``sr`` but of any size; premultiplied if ``sr`` is.
         threads: how many may work at the same time; the result does not depend on it.
     """
-    if lq.ndim == 3 and _is_colourless(lq):
+    if lq.ndim == 3 and is_colourless(lq):
         gray = np.asarray(cv2.cvtColor(sr, cv2.COLOR_RGB2GRAY), sr.dtype)
-        lock_colours(gray, np.ascontiguousarray(lq[..., 0]), threads=threads)
+        lock_means(gray, np.ascontiguousarray(lq[..., 0]), threads=threads)
         sr[...] = gray[..., None]
-        return
+    else:
+        lock_means(sr, lq, threads=threads)
+
+
+def lock_means(sr: Pixels, lq: Pixels, *, threads: int = 1) -> None:
+    """The same for each channel by itself, whether the input has colours or not."""
     cells = Cells.between(sr, lq)
     level = float(np.iinfo(sr.dtype).max) / 255
     with ThreadPoolExecutor(threads) as pool:
@@ -171,7 +176,7 @@ def _thresholds(width: int, channels: int) -> Float32:
     return centred[:, across].astype(np.float32)
 
 
-def _is_colourless(pixels: Pixels) -> bool:
+def is_colourless(pixels: Pixels) -> bool:
     """Whether red, green and blue are the same everywhere."""
     some = pixels[:: max(1, len(pixels) // 16)]  # settles it for almost every picture in colour
     return all(bool((part[..., :1] == part[..., 1:]).all()) for part in (some, pixels))
