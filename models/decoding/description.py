@@ -20,12 +20,6 @@ def exif_orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def tiff_orientation(image: Image.Image) -> int:
-    """What Pillow undoes while it loads, and OpenCV does not."""
-    value = image.tag_v2.get(ORIENTATION, 1)  # type: ignore[attr-defined]
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
 def date_taken(image: Image.Image) -> str | None:
     """Capture date, if it looks like one; the only text of the file that goes on."""
     try:

@@ -18,7 +18,7 @@ from pillow_heif import register_heif_opener
 from models.decoding import boxes, jpeg, png, profiles, webp
 from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
 from models.decoding.colour import Converter, fits_16_bit
-from models.decoding.description import date_taken, dpi, exif_orientation, tiff_orientation
+from models.decoding.description import date_taken, dpi, exif_orientation
 from models.decoding.limits import DecodeLimits
 from models.decoding.sniff import sniff
 from models.decoding.wide import read_16_bit, samples_16_bit
@@ -31,7 +31,8 @@ AvifImagePlugin.DEFAULT_MAX_THREADS = DECODING_THREADS
 
 # What a phone calls JPEG may be an MPO, whose first picture it is.
 PLUGINS = {"JPEG": ("JPEG", MpoImagePlugin.MpoImageFile.format)}
-TURNED_BY_LIBRARY = {"TIFF", "AVIF", "HEIF"}
+# TIFF by Pillow and by OpenCV. AVIF is not: Pillow hands on what its boxes say as if EXIF had said it.
+TURNED_BY_LIBRARY = {"TIFF", "HEIF"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +132,10 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
 
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
     image, size_before = source.image, source.image.size
-    orientation = tiff_orientation(image) if source.format == "TIFF" else 1  # while the tag is still there
     image.load()
     if sorted(image.size) != sorted(size_before):  # what the pixels of a HEIC say counts more than its header
         limits.check_size(image.size)
-    if source.format not in TURNED_BY_LIBRARY:
-        orientation = exif_orientation(image)
+    orientation = 1 if source.format in TURNED_BY_LIBRARY else exif_orientation(image)
     if source.png and source.png.depth in {2, 4} and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= 255 // (2**source.png.depth - 1)  # Pillow spreads the grays, but not this one
     resolution, taken = dpi(image, turned=orientation > 4), date_taken(image)
@@ -165,7 +164,7 @@ def _canvas(source: _Source, profile: bytes | None, orientation: int, allocate: 
     if samples_16_bit(source.image, source.png):
         wide = read_16_bit(source.data, source.image, source.png, orientation, allocate)
     if wide is None:
-        return _converted(source.image, profile, 1 if source.format in TURNED_BY_LIBRARY else orientation, allocate)
+        return _converted(source.image, profile, orientation, allocate)
     return wide, bool(profile) and not fits_16_bit(profile or b"", is_gray=wide.pixels.ndim == 2)
 
 

@@ -1,4 +1,4 @@
-"""Pixels of 16 bits, which Pillow would reduce to 8: OpenCV reads them from PNG and TIFF."""
+"""Pixels of 16 bits, which Pillow would reduce to 8: OpenCV reads them from PNG and TIFF, and turns the latter."""
 
 from __future__ import annotations
 
