@@ -7,6 +7,7 @@ import codecs
 from models.errors import UnsupportedFormat
 
 READABLE = "PNG, JPEG, WebP, HEIC, AVIF, BMP, GIF and TIFF"
+NONE = "no picture that can be read here"
 INSTEAD = f"please send one of {READABLE}"
 
 # Names as Pillow knows them. Never EPS (Pillow would start Ghostscript), PSD, JPEG 2000 and dozens of others.
@@ -56,7 +57,7 @@ def sniff(data: bytes) -> str:
         UnsupportedFormat: none that is read here; the message says what it seems to be, and what to send instead.
     """
     if not data:
-        raise UnsupportedFormat(f"the file is empty; {INSTEAD}")
+        raise UnsupportedFormat(f"{NONE}: the file is empty; {INSTEAD}")
     for signature, name in SIGNATURES:
         if data.startswith(signature):
             return name
@@ -64,7 +65,7 @@ def sniff(data: bytes) -> str:
         return "WEBP"
     if data[4:8] == b"ftyp":
         return _by_brand(data)
-    raise UnsupportedFormat(f"this seems to be {_other(data)}; {INSTEAD}")
+    raise UnsupportedFormat(f"{NONE}: this seems to be {_other(data)}; {INSTEAD}")
 
 
 def _by_brand(data: bytes) -> str:
@@ -75,7 +76,7 @@ def _by_brand(data: bytes) -> str:
         return "AVIF"
     if brands & HEIF_BRANDS:
         return "HEIF"
-    raise UnsupportedFormat(f"this seems to be a video; {INSTEAD}")
+    raise UnsupportedFormat(f"{NONE}: this seems to be a video; {INSTEAD}")
 
 
 def _other(data: bytes) -> str:
@@ -93,9 +94,9 @@ def _text(head: bytes) -> str:
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head)  # its last sign may be cut off
     except UnicodeDecodeError:
-        return "no picture"
+        return "something else"
     if any(ord(sign) < 32 and sign not in "\t\r\n\f" for sign in text):
-        return "no picture"
+        return "something else"
     lowered = text.lower()
     if "<svg" in lowered:
         return "an SVG drawing"

@@ -112,27 +112,23 @@ def test_more_memory_than_allowed_is_too_large_not_damaged(decoder: Decoder) -> 
         decoder.decode(data, DecodeLimits(max_memory_bytes=100 * MEGABYTE))
 
 
-def test_memory_that_runs_out_on_the_way_is_too_large_as_well(
-    decoder: Decoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The estimate is switched off where the limits are checked, which is the child: what is left is the kernel.
-    from models.decoding import limits, zygote
+WITHOUT_ESTIMATE = """
+import os, sys
+from PIL import Image
+from models.decoding import DecodeLimits, zygote
+from tests.models.toys import saved
+DecodeLimits.check_memory = lambda *_, **__: None
+data, strict = saved(Image.new("RGB", (6000, 5000)), "PNG"), DecodeLimits(max_memory_bytes=60_000_000)
+zygote._confine(strict)
+print(zygote._decoded(data, strict, os.memfd_create("pixels")).decode())
+"""
 
-    monkeypatch.setattr(limits.DecodeLimits, "check_memory", lambda *_, **__: None)
-    data = saved(Image.new("RGB", (6000, 5000), (200, 100, 50)), "PNG")
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover
-        strict = DecodeLimits(max_memory_bytes=60 * MEGABYTE)
-        zygote._confine(strict)
-        memory = os.memfd_create("pixels")
-        os.write(write, zygote._decoded(data, strict, memory))
-        os._exit(0)
-    os.close(write)
-    said = os.read(read, 4096)
-    os.close(read)
-    os.waitpid(child, 0)
-    assert b"image_too_large" in said
+
+def test_memory_that_runs_out_on_the_way_is_too_large_as_well() -> None:
+    # The estimate is switched off: what is left is the kernel's limit.
+    program = [sys.executable, "-c", WITHOUT_ESTIMATE]
+    run = subprocess.run(program, cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=60)
+    assert "image_too_large" in run.stdout
 
 
 def test_a_large_picture_fits_into_the_memory_it_is_given(decoder: Decoder) -> None:

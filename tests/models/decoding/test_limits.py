@@ -147,7 +147,7 @@ def test_a_claim_of_a_huge_canvas_takes_no_memory() -> None:
         (b"\0\0\1\0\1\0", "a Windows icon"),
         ("просто текст".encode(), "a text"),
         (bytes(9), "zeros"),
-        (b"\x80\x81\x82\x83\x84", "no picture"),
+        (b"\x80\x81\x82\x83\x84", "something else"),
     ],
 )
 def test_what_is_no_picture_is_called_what_it_seems_to_be(data: bytes, words: str) -> None:
