@@ -28,6 +28,7 @@ LEAST_CELL = 8  # px
 CELLS = 16  # along the short side, or a multiple of it where cells are then still larger than the least
 FINER = 3  # points of the surface per cell and axis; odd, so that every cell has one in its middle
 CELL_MEAN = np.array([4.0, 19.0, 4.0]) / 27  # how the surface's mean over a cell follows from its knots
+BANDS = 32  # between rows of the surface, that one thread works through at a time
 FITS = 12  # rounds that bend the surface until its own means over the cells are the differences
 TOLERANCE = 0.3  # level of 8 bits; the second pass is for cells where the first left more, mostly by clipping
 
@@ -132,38 +133,47 @@ def _surface(drift: Float64) -> Float32:
 
 def _subtract(sr: Pixels, surface: Float32, dither: float, pool: ThreadPoolExecutor) -> None:
     """Take a surface, stretched to the size of the picture, off it; rounded, and clipped to the range."""
-    height, width = sr.shape[:2]
+    (height, width), (_, columns, channels) = sr.shape[:2], surface.shape
     # Pixel centres in rows of the surface, as OpenCV counts them; rows between the same two are one band.
     at = np.clip((np.arange(height) + 0.5) * (len(surface) / height) - 0.5, 0, len(surface) - 1)
     upper = at.astype(np.intp)
-    bands = pairwise([*np.flatnonzero(np.diff(upper, prepend=-1)).tolist(), height])
+    edges = [*np.flatnonzero(np.diff(upper, prepend=-1)).tolist(), height]
+    depth, amplitude = (cv2.CV_8U, dither) if sr.dtype == np.uint8 else (cv2.CV_16U, 0.0)
     rows = np.reshape(sr, (height, -1), copy=False)
-    depth = cv2.CV_8U if sr.dtype == np.uint8 else cv2.CV_16U
-    amplitude = dither if sr.dtype == np.uint8 else 0.0
-    thresholds = amplitude * _thresholds(width, surface.shape[2])
+    quiet = 0.5 - amplitude  # rounds to no change
+    thresholds = amplitude * _thresholds(width, channels)
 
-    def subtract_band(band: tuple[int, int]) -> None:
-        start, stop = band
-        above = _stretched(surface, upper[start], width)
-        below = _stretched(surface, min(upper[start] + 1, len(surface) - 1), width)
-        touched = np.flatnonzero(np.maximum(np.abs(above), np.abs(below)) > 0.5 - amplitude)
-        if not len(touched):
-            return
-        part = slice(touched[0], touched[-1] + 1)
-        correction = (at[start:stop] - upper[start]).astype(np.float32)[:, None] * (below[part] - above[part])
-        correction += above[part]
-        for row in range(len(thresholds)):
-            correction[row :: len(thresholds)] += thresholds[(start + row) % len(thresholds), part]
-        block = rows[start:stop, part]
-        cv2.subtract(block, correction, dst=block, dtype=depth)
+    def subtract_bands(bands: list[tuple[int, int]]) -> None:
+        first, last = (upper[start] for start, _ in (bands[0], bands[-1]))
+        stretched = _stretched(surface[first : last + 2], width)
+        # Memory taken anew for each band would cost more time than the arithmetic in it.
+        memory = np.empty(max(stop - start for start, stop in bands) * rows.shape[1], np.float32)
+        for start, stop in bands:
+            index = upper[start] - first
+            above, below = stretched[index], stretched[min(index + 1, len(stretched) - 1)]
+            touched = np.flatnonzero(np.abs(surface[upper[start] : upper[start] + 2]).max(axis=(0, 2)) > quiet)
+            if not len(touched):
+                continue
+            # A point of the surface reaches as far as the next.
+            left, right = max(0, touched[0] - 1), min(columns, touched[-1] + 2)
+            part = slice(left * width // columns * channels, -(-right * width // columns) * channels)
+            share = (at[start:stop] - upper[start]).astype(np.float32)[:, None]
+            correction = memory[: (stop - start) * (part.stop - part.start)].reshape(stop - start, -1)
+            np.multiply(share, below[part] - above[part], out=correction)
+            correction += above[part]
+            for row in range(len(thresholds)):
+                correction[row :: len(thresholds)] += thresholds[(start + row) % len(thresholds), part]
+            block = rows[start:stop, part]
+            cv2.subtract(block, correction, dst=block, dtype=depth)
 
-    list(pool.map(subtract_band, bands))
+    bands = list(pairwise(edges))
+    list(pool.map(subtract_bands, (bands[index : index + BANDS] for index in range(0, len(bands), BANDS))))
 
 
-def _stretched(surface: Float32, row: int, width: int) -> Float32:
-    """(width * channels,): one row of the surface at the width of the picture."""
-    stretched = cv2.resize(surface[row : row + 1], (width, 1), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(stretched, np.float32).reshape(-1)
+def _stretched(surface: Float32, width: int) -> Float32:
+    """(rows, width * channels): some rows of the surface at the width of the picture."""
+    stretched = cv2.resize(surface, (width, len(surface)), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(stretched, np.float32).reshape(len(surface), -1)
 
 
 def _thresholds(width: int, channels: int) -> Float32:
