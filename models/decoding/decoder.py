@@ -10,7 +10,6 @@ import contextlib
 import json
 import mmap
 import os
-import select
 import signal
 import socket
 import threading
@@ -189,11 +188,11 @@ def _lines(connection: socket.socket, deadline: float) -> tuple[list[bytes], boo
     parts: list[bytes] = []
     total = 0
     while True:
-        ready, _, _ = select.select([connection], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            return [], True
         try:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
             part = connection.recv(1 << 20)
+        except TimeoutError:
+            return [], True
         except ConnectionError:
             part = b""
         total += len(part)

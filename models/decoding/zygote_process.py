@@ -70,7 +70,8 @@ class ZygoteProcess:
     def kill(self) -> None:
         """End it and its children at once."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if self.is_alive():  # else its number may be somebody else's by now
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """End it, and wait for that."""
