@@ -132,7 +132,7 @@ class Decoder:
             with contextlib.suppress(OSError):  # it is seen below that nobody took it
                 ours.sendall(wire.pack_limits(limits))
             lines, is_late = _lines(ours, deadline=time.monotonic() + limits.max_seconds + GRACE_S)
-            if is_late:
+            if not lines:  # it hangs, or is dying; the next picture must not meet it
                 zygote.kill()
             try:
                 return _Answer(lines, memory, is_late=is_late)

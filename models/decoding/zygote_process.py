@@ -68,10 +68,11 @@ class ZygoteProcess:
             socket.send_fds(self._control, [b"p"], numbers)
 
     def kill(self) -> None:
-        """End it and its children at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
+        """End it and its children at once, and wait for that."""
+        with contextlib.suppress(ProcessLookupError, PermissionError, subprocess.TimeoutExpired):
             if self.is_alive():  # else its number may be somebody else's by now
                 os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait(END_WAIT_S)
 
     def close(self) -> None:
         """End it, and wait for that."""
