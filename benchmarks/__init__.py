@@ -1,5 +1,5 @@
 """What is fast and what is good, measured against peers, one command each."""
 
-from models.cli.threads import sleep_while_waiting
+from models.cli.process import prepare_process
 
-sleep_while_waiting()  # before torch is imported, for every way that is measured alike
+prepare_process()  # before torch is imported, for every way that is measured alike

@@ -69,26 +69,26 @@ def unpremultiply(premultiplied: UInt16, alpha: UInt16, dtype: Depth) -> Pixels:
     return out
 
 
-def keep_in_neighbourhood(sr_alpha: UInt16, lq_alpha: UInt16, scale: int) -> None:
+def keep_in_neighbourhood(sr_alpha: UInt16, lq_alpha: UInt16) -> None:
     """Hold an enlarged alpha within what the input has around each pixel, in place.
 
     Networks leave faint noise on flat areas; so the inside of a shape stays opaque and its outside empty.
 
     Args:
-        sr_alpha: (H * scale, W * scale), changed.
+        sr_alpha: of any size, changed.
         lq_alpha: (H, W), what it was made from.
-        scale: of the network.
     """
     kernel = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
     lowest, highest = cv2.erode(lq_alpha, kernel), cv2.dilate(lq_alpha, kernel)
-    for rows in _row_blocks(len(lq_alpha)):
-        low, high = (_enlarge(bound[rows], scale) for bound in (lowest, highest))
-        block = sr_alpha[rows.start * scale : rows.stop * scale]
-        np.clip(block, low, high, out=block)
+    rows, columns = (_covering(new, old) for new, old in zip(sr_alpha.shape, lq_alpha.shape, strict=True))
+    for block in _row_blocks(len(sr_alpha)):
+        low, high = (bound[rows[block]][:, columns] for bound in (lowest, highest))
+        np.clip(sr_alpha[block], low, high, out=sr_alpha[block])
 
 
-def _enlarge(values: NDArray[np.generic], scale: int) -> UInt16:
-    return np.asarray(values, np.uint16).repeat(scale, axis=0).repeat(scale, axis=1)
+def _covering(new_length: int, length: int) -> NDArray[np.intp]:
+    """The old sample in which the centre of each new one lies."""
+    return np.minimum(((np.arange(new_length) + 0.5) * length / new_length).astype(np.intp), length - 1)
 
 
 def _like(alpha: NDArray[Number], pixels: Pixels) -> NDArray[Number]:

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from models.checkpoints.state_dicts import interpolate, load_network, load_state_dict
 from models.errors import OptionsError, WeightsRefused
+from models.registry import DENOISE_PARTNERS
 from models.weights.store import WeightsStore
 
 COLOURS = 3
-DENOISE_PARTNERS = {"realesr-general-x4v3": "realesr-general-wdn-x4v3"}  # strength 1 to strength 0
 
 
 def load_model(name: str, weights_dir: Path, *, denoise: float | None = None) -> nn.Module:
@@ -35,6 +35,11 @@ def load_model(name: str, weights_dir: Path, *, denoise: float | None = None) ->
     if denoise is not None:
         state = interpolate(state, _partner_state(name, weights_dir), denoise)
     return load_network(stored.architecture, state)
+
+
+def digest_of(name: str, weights_dir: Path) -> str:
+    """SHA-256 of the file that a model's weights came from; errors as :func:`load_model`."""
+    return WeightsStore(weights_dir).verify(name).source_sha256
 
 
 def _partner_state(name: str, weights_dir: Path) -> dict[str, Tensor]:

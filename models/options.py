@@ -21,23 +21,34 @@ class RestoreOptions:
     """Wishes and limits for one picture.
 
     Args:
-        outscale: result side over input side, any number above zero; None means what the network does.
-        output_format: ``auto`` keeps lossless pictures lossless and everything else JPEG.
+        model: name of a loaded model; None leaves the choice to the planner.
+        outscale: result side over input side, any number above zero; None leaves the choice to the planner.
+        reduced_to: width and height that the picture is reduced to before the network sees it, as a recipe has it;
+            None leaves it to the planner.
+        denoise: 1 leaves a picture as clean as the network makes it, 0 gives it all the noise of the input; None is 1.
+        colour_lock: hold the low frequencies of the colours to those of the input.
+        output_format: ``auto`` chooses by what is in the picture.
         max_input_pixels: larger pictures are refused before their pixels are decoded.
         max_input_bytes: larger files are refused unread.
-        max_output_pixels: a larger result, or network output on the way to it, is refused before work starts.
-        max_output_bytes: a larger file is encoded again in less space (``auto``) or refused; None: no limit.
-        max_seconds: a picture whose estimate is above is refused before work starts; None: no limit.
-        tile: side of a tile in input pixels; 0: the whole picture at once; None: chosen for the machine.
-        overlap: pixels around a tile that only the network sees; None: chosen for quality.
+        max_output_pixels: a larger result is refused before work starts.
+        max_output_bytes: a larger file is encoded again in less space or refused; None: no limit.
+        max_seconds: the planner keeps to it, or refuses the picture before work starts; None: no limit.
+        tile: width of a slab, and rows at a time, in input pixels; 0: the whole picture at once; None: chosen for the
+            machine. Side of a tile where ``placement`` is not ``streamed``.
+        overlap: pixels beside a slab that only the network sees; None: as many as make the cut invisible.
         border: pixels the picture is reflected by on every side before the network, and cut off again after it.
-        placement: where the windows of border tiles lie, see :func:`models.engine.tiling.tile_grid`.
+        placement: ``streamed`` cuts nothing unless the memory asks for it, see :mod:`models.engine.rows`; ``shifted``
+            and ``clipped`` cut tiles, see :func:`models.engine.tiling.tile_grid`.
 
     Raises:
         OptionsError: a value outside its range; the message names option and value.
     """
 
+    model: str | None = None
     outscale: float | None = None
+    reduced_to: tuple[int, int] | None = None
+    denoise: float | None = None
+    colour_lock: bool = True
     output_format: OutputFormat = "auto"
     max_input_pixels: int = 40_000_000
     max_input_bytes: int = 200_000_000
@@ -47,12 +58,14 @@ class RestoreOptions:
     tile: int | None = None
     overlap: int | None = None
     border: int = 10
-    placement: Placement = "shifted"
+    placement: Placement = "streamed"
 
     def __post_init__(self) -> None:
         _choice("output_format", self.output_format, get_args(OutputFormat))
         _choice("placement", self.placement, get_args(Placement))
         _positive("outscale", self.outscale)
+        if self.denoise is not None and not 0 <= self.denoise <= 1:
+            raise OptionsError(f"denoise must be from 0 to 1, not {self.denoise!r}")
         _positive("max_seconds", self.max_seconds)
         _at_least_one("max_output_bytes", self.max_output_bytes)
         for name in ("max_input_pixels", "max_input_bytes", "max_output_pixels"):

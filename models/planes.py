@@ -14,7 +14,7 @@ import numpy as np
 from models.alpha import keep_in_neighbourhood, premultiply, to_depth, to_uint16, unpremultiply
 from models.picture import Picture
 from models.pixels import Pixels, UInt16
-from models.resize import resize
+from models.resize import shrink
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,21 @@ class Planes:
         """How often the network has to run."""
         return 1 if self.opacity is None else 2
 
-    def upscaled(self, upsample: Callable[[Pixels], Pixels], scale: int) -> Planes:
-        """Each plane through the network, opacity held to what the input has around each pixel."""
-        colours = upsample(self.colours)
+    def reduced(self, size_wh: tuple[int, int]) -> Planes:
+        """Made smaller by averaging the covered area; premultiplied still, so that nothing hidden is mixed in."""
+        if size_wh == (self.colours.shape[1], self.colours.shape[0]):
+            return self
+        opacity = None if self.opacity is None else np.asarray(shrink(self.opacity, size_wh), np.uint16)
+        return Planes(shrink(self.colours, size_wh), opacity)
+
+    def enlarged(self, enlarge: Callable[[Pixels], Pixels]) -> Planes:
+        """Each plane through ``enlarge``, opacity held to what the input has around each pixel."""
+        colours = enlarge(self.colours)
         if self.opacity is None:
             return Planes(colours)
-        opacity = np.asarray(upsample(self.opacity), np.uint16)
-        keep_in_neighbourhood(opacity, self.opacity, scale)
+        opacity = np.asarray(enlarge(self.opacity), np.uint16)
+        keep_in_neighbourhood(opacity, self.opacity)
         return Planes(colours, opacity)
-
-    def resized(self, size_wh: tuple[int, int]) -> Planes:
-        """Resampled to this size; premultiplied still, so that nothing hidden is mixed in."""
-        opacity = None if self.opacity is None else np.asarray(resize(self.opacity, size_wh), np.uint16)
-        return Planes(resize(self.colours, size_wh), opacity)
 
     def as_picture(self, original: Picture) -> Picture:
         """Put together in the depth of ``original``, with its description."""

@@ -15,6 +15,7 @@ from models.errors import OptionsError
 
 DEFAULT_MODEL = "RealESRGAN_x4plus"
 BSD = "BSD-3-Clause"
+DENOISE_PARTNERS = {"realesr-general-x4v3": "realesr-general-wdn-x4v3"}  # strength 1 to strength 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""From the size the network makes to the size that was asked for."""
+"""Sizes of results, and pictures made smaller before a network sees them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ def result_size(size_wh: tuple[int, int], outscale: float) -> tuple[int, int]:
     return max(1, int(width * outscale)), max(1, int(height * outscale))
 
 
-def resize(pixels: Pixels, size_wh: tuple[int, int]) -> Pixels:
-    """Resample an (H, W) or (H, W, 3) integer picture; the same array where the size fits already.
-
-    Lanczos over 8x8 pixels; the mean of the covered area where a side shrinks to less than a quarter.
-    """
-    height, width = pixels.shape[:2]
-    if size_wh == (width, height):
-        return pixels
-    shrink = min(size_wh[0] / width, size_wh[1] / height)
-    method = cv2.INTER_AREA if shrink < LEAST_FOR_LANCZOS else cv2.INTER_LANCZOS4
-    return np.asarray(cv2.resize(pixels, size_wh, interpolation=method), pixels.dtype)
+def shrink(pixels: Pixels, size_wh: tuple[int, int]) -> Pixels:
+    """Reduce an (H, W) or (H, W, 3) integer picture to the mean of the area each new pixel covers."""
+    return np.asarray(cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA), pixels.dtype)

@@ -1,42 +1,47 @@
-"""The way of one picture: decode, enlarge, resize, encode.
+"""The way of one picture: decode, look at, plan, enlarge, keep its colours, encode.
 
-restorer = Restorer.open("RealESRGAN_x4plus", weights_dir=Path("weights"))
+restorer = Restorer.open(weights_dir=Path("weights"))
 restored = restorer.restore(Path("old.jpg").read_bytes(), RestoreOptions(outscale=2))
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
 
-import numpy as np
 import torch
-from torch import nn
 
-from models.encoding import attempts, encode
-from models.engine.capacity import MIN_TILE, OVERLAP, default_tile
+from models.colour_lock import lock_colours
+from models.decoding import DecodeLimits, Decoder
+from models.encoding import encode, fits_some_format
 from models.engine.device import Engine, available_cores, pick_engine
-from models.engine.upsampler import TiledUpsampler, Tiling
+from models.engine.memory import free_host_bytes
+from models.engine.model import CutWishes, Model
+from models.engine.upsampler import Tiling
 from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
-from models.errors import ImageTooLarge, OptionsError, OutOfMemory, ResultTooLarge
-from models.loading import load_model
+from models.errors import OptionsError, OutOfMemory, ResultTooLarge, WeightsMissing
+from models.grain import keep_noise
+from models.loading import digest_of, load_model
 from models.options import RestoreOptions
-from models.picture import Picture, decode
+from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.resize import result_size
+from models.planning import RATINGS, Budget, Candidate, Plan, Traits, Wishes, estimates, explain, look_at, plan
+from models.planning.offers import KINDS
+from models.recipe import recipe_of
+from models.registry import DEFAULT_MODEL
+from models.stopwatch import Stopwatch
+from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
 
-CALIBRATION_SIDE = 96  # px; half a second of RealESRGAN_x4plus on two cores
-REFERENCE_SIDE = 1024  # px; the picture whose share of overlap goes into seconds_per_pixel
-UPSCALE_SHARE = 0.95  # of the progress; the rest is resizing and encoding
+AUTO = "auto"
+UPSCALE_SHARE = 0.95  # of the progress; the rest is colours and encoding
 MAX_THREADS_PER_CORE = 8  # far beyond any use; hundreds of threads on few cores take minutes, thousands crash
+ENCODER_BYTES_PER_PIXEL = 1.5  # of the result, at the most that a file and the encoder's strips were seen to take
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,9 +57,11 @@ class Restored:
         model: name of the network.
         device: ``cpu`` or ``cuda:0``.
         dtype: number format that was used for this picture.
-        seconds: per stage: decode, upscale, resize, encode, total.
-        notices: stable codes of what the owner should be told: ``first_frame_only``, ``profile_ignored``,
-            ``format_changed``, ``quality_reduced``, ``depth_reduced``, ``alpha_flattened``.
+        seconds: per stage: decode, plan, upscale, colours, encode, total.
+        estimate_s: what the whole was expected to take before the work began.
+        choice: why this model and this scale, in English.
+        recipe: everything needed to make the same bytes again, see :mod:`models.recipe`, with ``made`` and ``seconds``.
+        notices: stable codes of what the owner should be told: those of the decoder, the plan and the encoder.
     """
 
     data: bytes = field(repr=False)
@@ -66,40 +73,37 @@ class Restored:
     device: str
     dtype: str
     seconds: dict[str, float]
+    estimate_s: float
+    choice: str
+    recipe: Mapping[str, object] = field(repr=False)
     notices: tuple[str, ...] = ()
 
 
 class Restorer:
-    """A network loaded, moved and warmed up. Used by one thread at a time.
+    """Networks loaded, moved and warmed up. Used by one thread at a time.
 
     Args:
-        model: name for the records.
-        load: gives the network in float32; called once now, and once more if a 16-bit picture comes and the
-            engine's format is too coarse for it.
-        engine: where and in which number format to run.
-        threads: that torch may use; for the whole process.
+        models: at least one; the planner chooses among them.
+        threads: that torch and the encoders may use; torch's number is that of the whole process.
     """
 
-    def __init__(self, model: str, load: Callable[[], nn.Module], *, engine: Engine, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self.model = model
+    def __init__(self, models: Sequence[Model], *, engine: Engine, threads: int) -> None:
+        if not models:
+            raise OptionsError("a restorer needs at least one model")
         self.threads = threads
-        self._load = load
         self._engine = engine
-        self._upsampler = make_upsampler(load(), engine)
-        self._precise: TiledUpsampler | None = None
-        self._tile, self._batch = default_tile(engine, self._upsampler.scale)
-        self._seconds_per_window_pixel: dict[TiledUpsampler, float] = {}
-        self._calibrate(self._upsampler)
-        logger.info(
-            "%s on %s in %s, %d threads, tile %d, %.1f s per megapixel: %s",
-            model, self.device, self.dtype, threads, self._tile, self.seconds_per_pixel * 1e6, engine.reason,
-        )  # fmt: skip
+        self._models = {model.name: model for model in models}
+        self._decoder = Decoder()
+        for model in models:
+            logger.info(
+                "%s on %s in %s, %d threads, %.1f s per megapixel: %s",
+                model.name, self.device, self.dtype, threads, model.seconds_per_pixel * 1e6, engine.reason,
+            )  # fmt: skip
 
     @classmethod
     def open(
         cls,
-        model: str,
+        model: str = AUTO,
         *,
         weights_dir: Path,
         device: str = "auto",
@@ -107,14 +111,16 @@ class Restorer:
         denoise: float | None = None,
         threads: int | None = None,
     ) -> Restorer:
-        """Load a network by name.
+        """Load one network by name, or all that the planner knows to choose among.
 
         Args:
-            model: a name of the registry, or of weights brought into the folder.
+            model: a name of the registry, or of weights brought into the folder; ``auto``: whatever is in the folder of
+                the models that ``models.planning`` rates.
             weights_dir: the weights folder.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             dtype: ``auto``, ``bfloat16``, ``float16`` or ``float32``.
-            denoise: 0 keeps the noise, 1 removes it; for models that have such a control.
+            denoise: 0 keeps the noise, 1 removes it; for a model that comes as a pair. Others have
+                ``RestoreOptions.denoise``.
             threads: None means the cores this process may use.
 
         Raises:
@@ -125,18 +131,29 @@ class Restorer:
         most = MAX_THREADS_PER_CORE * available_cores()
         if threads is not None and not 1 <= threads <= most:
             raise OptionsError(f"threads must be 1 to {most} on this machine, not {threads}")
+        threads = threads or available_cores()
+        torch.set_num_threads(threads)
         engine = pick_engine(device, dtype)
-        return cls(
-            model,
-            lambda: load_model(model, weights_dir, denoise=denoise),
-            engine=engine,
-            threads=threads or available_cores(),
-        )
+        names = names_here(weights_dir) if model == AUTO else (model,)
+        if not names:
+            raise WeightsMissing(
+                f"no weights in {weights_dir}; bring them with: python -m models weights fetch {DEFAULT_MODEL}"
+            )
+        models = [
+            Model(
+                name,
+                lambda name=name: load_model(name, weights_dir, denoise=denoise),  # type: ignore[misc]
+                engine,
+                digest=digest_of(name, weights_dir),
+            )
+            for name in names
+        ]
+        return cls(models, engine=engine, threads=threads)
 
     @property
-    def scale(self) -> int:
-        """What the network does."""
-        return self._upsampler.scale
+    def models(self) -> tuple[str, ...]:
+        """Names of the networks that are loaded."""
+        return tuple(self._models)
 
     @property
     def device(self) -> str:
@@ -153,12 +170,17 @@ class Restorer:
         """Why this device and number format, as a sentence."""
         return self._engine.reason
 
-    @property
-    def seconds_per_pixel(self) -> float:
-        """Per input pixel of a picture cut into tiles: measured when opened, and by every picture since."""
-        tiling = self._tiling(RestoreOptions())
-        windows = self._upsampler.windows_pixels(REFERENCE_SIDE, REFERENCE_SIDE, tiling)
-        return self._seconds_per_window_pixel[self._upsampler] * windows / REFERENCE_SIDE**2
+    def seconds_per_pixel(self, model: str) -> float:
+        """Of what that network sees: measured when it was loaded, and by every picture since."""
+        return self._models[model].seconds_per_pixel
+
+    def estimates(self, options: RestoreOptions) -> tuple[tuple[int, float], ...]:
+        """Pixels of a sharp photograph, rising, and the seconds it would take under these options."""
+        return estimates(self._candidates(precise=False, size_wh=None), budget_of(options))
+
+    def close(self) -> None:
+        """End the process that decodes. The restorer may be used again; it starts another."""
+        self._decoder.close()
 
     def restore(
         self,
@@ -174,155 +196,157 @@ class Restorer:
             data: the file as it came.
             options: wishes and limits.
             on_progress: called from this thread with rising fractions in [0, 1].
-            should_stop: asked about a hundred times per tile; a true answer ends the work.
+            should_stop: asked before every convolution; a true answer ends the work.
 
         Raises:
             ImageError: the picture is at fault, or above a limit.
+            OptionsError: a model is wished for that is not loaded.
             DeviceError: the machine is at fault.
             RestorationStopped: ``should_stop`` said so. The restorer can be used again at once.
         """
         options = options or RestoreOptions()
         clock = Stopwatch()
         with clock.stage("decode"):
-            picture = decode(data, max_pixels=options.max_input_pixels, max_bytes=options.max_input_bytes)
+            picture = self._decoder.decode(data, limits_of(options))
+        with clock.stage("plan"):
+            traits = look_at(picture)
             planes = Planes.of(picture)
-        upsampler, tiling = self._upsampler_for(picture), self._tiling(options)
-        work = planes.count * upsampler.windows_pixels(picture.size_wh[1], picture.size_wh[0], tiling)
-        size_wh = result_size(picture.size_wh, options.outscale or self.scale)
-        self._refuse_too_large(picture, size_wh, options)
-        self._refuse_too_slow(picture, upsampler, work, options)
+            chosen = self._plan(picture, traits, planes, options)
+            model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
+            tiling = self._tiling(model, picture, chosen, options)
+        work = planes.count * model.work(chosen.lq_wh, tiling)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * UPSCALE_SHARE), should_stop=should_stop)
         with clock.stage("upscale"):
-            planes = planes.upscaled(lambda lq: upsample_somehow(upsampler, lq, tiling, watch), self.scale)
-        self._learn(upsampler, clock.seconds()["upscale"], work)
+            enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)
         watch.check()
-        with clock.stage("resize"):
-            result = planes.resized(size_wh).as_picture(picture)
+        with clock.stage("colours"):
+            self._keep_colours(enlarged, planes, options)
+            result = enlarged.as_picture(picture)
         watch.check()
+        recipe = recipe_of(
+            options, chosen, traits, tiling, model=model, engine=engine, threads=self.threads, source=data
+        )
         with clock.stage("encode"):
-            encoded = encode(result, options.output_format, max_bytes=options.max_output_bytes)
+            encoded = encode(
+                result,
+                options.output_format,
+                kind=traits.kind,
+                max_bytes=options.max_output_bytes,
+                recipe=recipe,
+                threads=self.threads,
+            )
         on_progress(1.0)
+        seconds = clock.seconds()
         return Restored(
             data=encoded.data,
             extension=encoded.extension,
             mime=encoded.mime,
             size_in_wh=picture.size_wh,
-            size_out_wh=size_wh,
-            model=self.model,
-            device=self.device,
-            dtype=upsampler.engine.dtype_name,
-            seconds=clock.seconds(),
-            notices=(*picture.notices, *encoded.notices),
+            size_out_wh=encoded.size_wh,
+            model=chosen.model,
+            device=str(engine.device),
+            dtype=engine.dtype_name,
+            seconds=seconds,
+            estimate_s=chosen.estimate_s,
+            choice=explain(chosen),
+            recipe={**recipe, "made": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds["total"]},
+            notices=(*picture.notices, *chosen.notices, *encoded.notices),
         )
 
-    def _tiling(self, options: RestoreOptions) -> Tiling:
-        return Tiling(
-            tile=self._tile if options.tile is None else options.tile,
-            overlap=OVERLAP if options.overlap is None else options.overlap,
-            border=options.border,
-            placement=options.placement,
-            batch=self._batch if options.tile is None else 1,
+    def _plan(self, picture: Picture, traits: Traits, planes: Planes, options: RestoreOptions) -> Plan:
+        """Choose; before a picture is refused or made less of for want of time, measure the machine again."""
+        wishes = Wishes(model=options.model, outscale=options.outscale)
+        budget = budget_of(options)
+
+        def choose() -> Plan:
+            candidates = self._candidates(precise=picture.is_16_bit, size_wh=picture.size_wh, border=options.border)
+            return plan(picture.size_wh, traits, candidates, budget, wishes, planes=planes.count)
+
+        unhurried = plan(
+            picture.size_wh,
+            traits,
+            self._candidates(precise=picture.is_16_bit, size_wh=picture.size_wh, border=options.border),
+            replace(budget, seconds=None),
+            wishes,
+            planes=planes.count,
+        )
+        if unhurried.estimate_s <= budget.allowed_s:
+            chosen = unhurried
+        else:
+            self._models[unhurried.model].calibrate()  # it may have been busy with something else the last time
+            chosen = choose()
+        if options.reduced_to is not None:
+            chosen = replace(chosen, lq_wh=options.reduced_to)
+        if not fits_some_format(picture, chosen.size_out_wh, options.output_format):
+            width, height = chosen.size_out_wh
+            raise ResultTooLarge(f"a result of {width}x{height} has longer sides than {options.output_format} can hold")
+        return chosen
+
+    def _candidates(self, *, precise: bool, size_wh: tuple[int, int] | None, border: int = 0) -> tuple[Candidate, ...]:
+        """The loaded models as the planner sees them; the reflected border counts as part of the picture's pixels."""
+        width, height = size_wh or (1, 1)
+        share = (width + 2 * border) * (height + 2 * border) / (width * height) if size_wh else 1.0
+        return tuple(
+            Candidate(
+                name=name,
+                scale=model.scale,
+                purposes=RATINGS[name].purposes if name in RATINGS else KINDS,
+                rank=RATINGS[name].rank if name in RATINGS else 0,
+                seconds_per_pixel=model.seconds(1, precise=precise) * share,
+            )
+            for name, model in self._models.items()
         )
 
-    def _upsampler_for(self, picture: Picture) -> TiledUpsampler:
-        """16 bits are not to be had from a number format with 8 (bfloat16) or 11 (float16)."""
-        if not picture.is_16_bit or self._engine.dtype == torch.float32:
-            return self._upsampler
-        if self._precise is None:
-            engine = replace(self._engine, dtype=torch.float32, reason="16-bit pictures need float32")
-            self._precise = make_upsampler(self._load(), engine)
-            self._calibrate(self._precise)
-        return self._precise
-
-    def _calibrate(self, upsampler: TiledUpsampler) -> None:
-        """Warm up, then time one small tile."""
-        tiling = Tiling(tile=0, overlap=0)
-        lq = np.random.default_rng(0).integers(0, 256, (CALIBRATION_SIDE, CALIBRATION_SIDE, 3), np.uint8)
-        upsampler(lq, tiling)
-        start = time.perf_counter()
-        upsampler(lq, tiling)
-        self._seconds_per_window_pixel[upsampler] = (time.perf_counter() - start) / CALIBRATION_SIDE**2
-
-    def _learn(self, upsampler: TiledUpsampler, seconds: float, work: int) -> None:
-        """Let a real picture, if it was not too small to say anything, correct what the short calibration found."""
-        if work >= CALIBRATION_SIDE**2:
-            before = self._seconds_per_window_pixel[upsampler]
-            self._seconds_per_window_pixel[upsampler] = (before + seconds / work) / 2
-
-    def _refuse_too_large(self, picture: Picture, size_wh: tuple[int, int], options: RestoreOptions) -> None:
-        """Before any work: a result, or the network's output on the way to it, that is too large."""
-        width, height = (max(asked, side * self.scale) for asked, side in zip(size_wh, picture.size_wh, strict=True))
-        if width * height > options.max_output_pixels:
-            raise ResultTooLarge(
-                f"{picture.size_wh[0]}x{picture.size_wh[1]} would become {width}x{height}, "
-                f"{width * height:,} pixels; the limit is {options.max_output_pixels:,}"
+    def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions) -> Tiling:
+        """How the picture is cut; refuses here, with numbers, what the machine has no memory for."""
+        width, height = chosen.size_out_wh
+        channels = (1 if picture.is_gray else 3) + (picture.alpha is not None)
+        reserved = int(width * height * (channels * picture.pixels.itemsize + ENCODER_BYTES_PER_PIXEL))
+        free = free_host_bytes()
+        if free is not None and reserved > free:
+            raise OutOfMemory(
+                f"a result of {width}x{height} needs {reserved / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free"
             )
-        limited = options.max_output_bytes is not None
-        if next(attempts(picture, size_wh, options.output_format, limited=limited), None) is None:
-            raise ResultTooLarge(
-                f"a result of {size_wh[0]}x{size_wh[1]} has longer sides than {options.output_format} can hold"
-            )
+        wishes = CutWishes(
+            tile=options.tile, overlap=options.overlap, border=options.border, placement=options.placement
+        )
+        engine = model.engine_for(precise=picture.is_16_bit)
+        return model.tiling(chosen.lq_wh, wishes, engine, reserved_bytes=reserved)
 
-    def _refuse_too_slow(self, picture: Picture, upsampler: TiledUpsampler, work: int, options: RestoreOptions) -> None:
-        if options.max_seconds is None or work * self._seconds_per_window_pixel[upsampler] <= options.max_seconds:
-            return
-        self._calibrate(upsampler)  # the machine may have been busy with something else the last time
-        estimate_s = work * self._seconds_per_window_pixel[upsampler]
-        if estimate_s > options.max_seconds:
-            raise ImageTooLarge(
-                f"a picture of {picture.size_wh[0]}x{picture.size_wh[1]} would take about {estimate_s:.0f} s "
-                f"here, the limit is {options.max_seconds:.0f} s"
-            )
+    def _upscale(
+        self, model: Model, lq: Planes, tiling: Tiling, watch: Watch, chosen: Plan, *, precise: bool
+    ) -> tuple[Planes, Engine]:
+        engine = model.engine_for(precise=precise)
+
+        def enlarge(plane: Pixels) -> Pixels:
+            nonlocal engine
+            made, engine = model.upscale(plane, tiling, watch, size_wh=chosen.size_out_wh, precise=precise)
+            return made
+
+        return lq.enlarged(enlarge), engine
+
+    def _keep_colours(self, enlarged: Planes, planes: Planes, options: RestoreOptions) -> None:
+        if options.colour_lock:
+            lock_colours(enlarged.colours, planes.colours, threads=self.threads)
+        if options.denoise is not None:
+            keep_noise(enlarged.colours, planes.colours, 1 - options.denoise)
 
 
-def make_upsampler(network: nn.Module, engine: Engine) -> TiledUpsampler:
-    """An upsampler for any of our networks, which say themselves what they do to a picture's sides."""
-    return TiledUpsampler(
-        network, scale=cast("int", network.scale), align=cast("int", network.unshuffle), engine=engine
+def names_here(weights_dir: Path) -> tuple[str, ...]:
+    """The models that the planner rates and that are in the folder, the default first."""
+    present = {row.name for row in WeightsStore(weights_dir).list() if row.state == "present"}
+    return tuple(sorted(present & RATINGS.keys(), key=lambda name: (name != DEFAULT_MODEL, name)))
+
+
+def limits_of(options: RestoreOptions) -> DecodeLimits:
+    """What the decoder is told."""
+    return DecodeLimits(max_pixels=options.max_input_pixels, max_bytes=options.max_input_bytes)
+
+
+def budget_of(options: RestoreOptions) -> Budget:
+    """What the planner is told."""
+    return Budget(
+        seconds=options.max_seconds,
+        max_output_pixels=options.max_output_pixels,
+        max_output_bytes=options.max_output_bytes if options.outscale is None else None,
     )
-
-
-def upsample_somehow(upsampler: TiledUpsampler, lq: Pixels, tiling: Tiling, watch: Watch) -> Pixels:
-    """Enlarge a picture; when memory runs out, again with tiles half as large, down to ``MIN_TILE``.
-
-    Raises:
-        OutOfMemory: even the smallest tile needs more than there is.
-    """
-    mark = watch.done
-    while True:
-        try:
-            return upsampler(lq, tiling, watch)
-        except OutOfMemory as exc:
-            smaller = halved(tiling, max(lq.shape[:2]))
-            if smaller is None:
-                raise
-            logger.warning("%s; trying again with tiles of %d px", exc, smaller.tile)
-        if upsampler.engine.device.type == "cuda":
-            torch.cuda.empty_cache()
-        watch.rewind(mark)
-        tiling = smaller
-
-
-def halved(tiling: Tiling, longest_side: int) -> Tiling | None:
-    """The same with tiles of half the side, one at a time; None when they are as small as they get."""
-    tile = min(tiling.tile or longest_side, longest_side)
-    return replace(tiling, tile=max(MIN_TILE, tile // 2), batch=1) if tile > MIN_TILE else None
-
-
-class Stopwatch:
-    """Seconds per stage."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._stages: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time a ``with`` block."""
-        start = time.perf_counter()
-        yield
-        self._stages[name] = time.perf_counter() - start
-
-    def seconds(self) -> dict[str, float]:
-        """Per stage, and ``total`` since this was made."""
-        return {**self._stages, "total": time.perf_counter() - self._start}

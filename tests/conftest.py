@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from dev.redis_server import RedisServer, running_redis
-from models.cli.threads import sleep_while_waiting
+from models.cli.process import prepare_process
 from tasks.store import JobStore, connect
 
-sleep_while_waiting()  # before any test imports torch
+prepare_process()  # before any test imports torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

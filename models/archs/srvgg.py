@@ -10,10 +10,12 @@ by nearest neighbour. Left out: initialisation for training.
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from models.engine.trunk import Layer
 
 Activation = Literal["prelu", "relu", "leakyrelu"]
 LEAKY_SLOPE = 0.1
@@ -56,6 +58,7 @@ class SRVGGNetCompact(nn.Module):
             raise ValueError(f"adds to its input, so channels must match: {num_in_ch} in, {num_out_ch} out")
         self.scale = upscale
         self.unshuffle = 1  # any input side will do
+        self.tail_reach = 0
         self.body = nn.Sequential()
         for channels_in in (num_in_ch, *repeat(num_feat, num_conv)):
             self.body.append(nn.Conv2d(channels_in, num_feat, 3, padding=1))
@@ -71,5 +74,26 @@ class SRVGGNetCompact(nn.Module):
         Returns:
             (N, num_out_ch, H * upscale, W * upscale), not clamped.
         """
-        detail = functional.pixel_shuffle(self.body(lq), self.scale)
-        return detail.add_(functional.interpolate(lq, scale_factor=self.scale, mode="nearest"))
+        return self.tail(self.body(lq), lq)
+
+    def fold(self, lq: Tensor) -> Tensor:
+        """The picture as it is."""
+        return lq
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The whole chain; what comes after only moves and adds pixels."""
+        modules = list(self.body)
+        return tuple(
+            Layer(
+                conv=cast("nn.Conv2d", conv),
+                inputs=(index // 2,),
+                activate=modules[index + 1] if index + 1 < len(modules) else None,
+            )
+            for index, conv in enumerate(modules)
+            if index % 2 == 0
+        )
+
+    def tail(self, features: Tensor, folded: Tensor) -> Tensor:
+        """(N, num_out_ch * upscale**2, h, w) and the picture itself to (N, num_out_ch, h * upscale, w * upscale)."""
+        detail = functional.pixel_shuffle(features, self.scale)
+        return detail.add_(functional.interpolate(folded, scale_factor=self.scale, mode="nearest"))

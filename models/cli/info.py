@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import models
-from models.cli.threads import sleep_while_waiting
+from models.cli.process import prepare_process
 from models.registry import DEFAULT_MODEL
 from models.weights.store import DEFAULT_FOLDER, WeightsStore
 
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         DeviceUnavailable: no such device or number format here.
         WeightsError: ``--measure`` and the model cannot be loaded.
     """
-    sleep_while_waiting()
+    prepare_process()
     facts = gather(args)
     if args.json:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 def gather(args: argparse.Namespace) -> dict[str, Any]:
     """Name to value, in the order in which they are shown."""
     from models.engine.device import available_cores, device_choices, pick_engine
+    from models.engine.memory import free_host_bytes
 
     engine = pick_engine(args.device, args.dtype)
     facts: dict[str, Any] = {
@@ -63,23 +64,16 @@ def gather(args: argparse.Namespace) -> dict[str, Any]:
         "reason": engine.reason,
         "devices": list(device_choices()),
         "threads": available_cores(),
-        "memory_mb": memory_mb(),
+        "memory_mb": None if (free := free_host_bytes()) is None else free // 2**20,
         "weights": [row.name for row in WeightsStore(args.weights_dir).list() if row.state == "present"],
     }
     if args.measure:
         restorer = models.Restorer.open(args.model, weights_dir=args.weights_dir, device=args.device, dtype=args.dtype)
-        facts |= {"measured_model": args.model, "seconds_per_megapixel": round(restorer.seconds_per_pixel * 1e6, 2)}
+        facts |= {
+            "measured_model": args.model,
+            "seconds_per_megapixel": round(restorer.seconds_per_pixel(args.model) * 1e6, 2),
+        }
     return facts
-
-
-def memory_mb() -> int | None:
-    """Memory that could be had without swapping, in MB; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return int(kilobytes) // 1024 if kilobytes else None
 
 
 def _words(value: object) -> str:

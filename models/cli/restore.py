@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,10 @@ from tqdm import tqdm
 
 import models
 from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
-from models.cli.threads import sleep_while_waiting
+from models.cli.process import prepare_process
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
-from models.registry import DEFAULT_MODEL
-from models.weights.store import DEFAULT_FOLDER
+from models.registry import DENOISE_PARTNERS
+from models.weights import DEFAULT_FOLDER, WeightsStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,14 +41,25 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("input", type=Path, metavar="IN", help="a picture or a folder")
     parser.add_argument("output", type=Path, metavar="OUT", help=f"a file ({', '.join(FORMATS)}) or a folder")
-    parser.add_argument("--outscale", type=float, metavar="F", help="times as large (default: what the model does)")
-    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--denoise", type=float, metavar="0..1", help="for models that have a denoise strength")
+    parser.add_argument("--outscale", type=float, metavar="F", help="times as large (default: what suits the picture)")
+    parser.add_argument("--model", default="auto", metavar="NAME", help="default: the one that suits the picture")
+    parser.add_argument(
+        "--denoise", type=float, metavar="0..1", help="0 gives the picture its own noise back (default: 1, clean)"
+    )
+    parser.add_argument(
+        "--colour-lock",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="hold the colours to those of the input (default); --no-colour-lock: the bare network",
+    )
+    parser.add_argument("--max-seconds", type=float, metavar="S", help="time the planner has to keep to (default: any)")
+    parser.add_argument("--max-bytes", type=int, metavar="N", help="largest result that will do (default: any)")
+    parser.add_argument("--recipe", type=Path, metavar="FILE", help="follow the recipe of this result, or JSON file")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="auto", metavar="T", help="auto, bfloat16, float16 or float32")
     parser.add_argument("--threads", type=int, metavar="N", help="default: the cores this process may use")
-    parser.add_argument("--tile", type=int, metavar="N", help="side of a tile in input pixels, 0: no tiles")
-    parser.add_argument("--overlap", type=int, metavar="N", help="pixels around a tile that only the network sees")
+    parser.add_argument("--tile", type=int, metavar="N", help="width of a slab and rows at a time, 0: all at once")
+    parser.add_argument("--overlap", type=int, metavar="N", help="pixels beside a slab that only the network sees")
     parser.add_argument(
         "--border", type=int, default=10, metavar="N", help="pixels to reflect the picture by (default: %(default)s)"
     )
@@ -68,20 +80,19 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not source.exists():
         raise OptionsError(f"{source} is not there")
-    sleep_while_waiting()
-    options = models.RestoreOptions(
-        outscale=args.outscale,
-        output_format=wanted_format(source, args.output, args.format),
-        tile=args.tile,
-        overlap=args.overlap,
-        border=args.border,
-    )
+    prepare_process()
+    if args.recipe:
+        follow(args)
+    by_weights = args.model in DENOISE_PARTNERS  # a model that comes as a pair is blended, others get noise back
+    options = wishes_of(args, by_weights=by_weights)
+    if not args.recipe:
+        options = replace(options, output_format=wanted_format(source, args.output, args.format))
     restorer = models.Restorer.open(
         args.model,
         weights_dir=args.weights_dir,
         device=args.device,
         dtype=args.dtype,
-        denoise=args.denoise,
+        denoise=args.denoise if by_weights else None,
         threads=args.threads,
     )
     report = report_json if args.json else report_line
@@ -90,6 +101,62 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
     target = None if args.output.is_dir() else args.output
     report(source, *restore_file(restorer, source, target or args.output, options, Names(source), whole=target))
     return 0
+
+
+def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
+    """The options of a call, or those of the recipe it names."""
+    from models.recipe import options_of
+
+    if args.recipe:
+        options: RestoreOptions = options_of(args.recipe_values)
+        return replace(options, denoise=None) if by_weights else options
+    return models.RestoreOptions(
+        outscale=args.outscale,
+        denoise=None if by_weights else args.denoise,
+        colour_lock=args.colour_lock,
+        max_seconds=args.max_seconds,
+        max_output_bytes=args.max_bytes,
+        tile=args.tile,
+        overlap=args.overlap,
+        border=args.border,
+    )
+
+
+def follow(args: argparse.Namespace) -> None:
+    """Take model, number format and threads from the recipe.
+
+    Raises:
+        OptionsError: the file has no recipe, or one for other weights than those here.
+    """
+    from models.recipe import options_of
+
+    recipe = recipe_in(args.recipe)
+    args.recipe_values = recipe
+    options_of(recipe)  # complains of what is missing
+    args.model, args.denoise = str(recipe["model"]), recipe["denoise"]
+    args.device = str(recipe.get("device", args.device))
+    args.dtype, args.threads = str(recipe.get("dtype", args.dtype)), int(recipe.get("threads") or 0) or None
+    here = WeightsStore(args.weights_dir).verify(args.model).source_sha256
+    if recipe.get("model_sha256") not in {here, None, ""}:
+        raise OptionsError(f"the recipe was made with other weights of {args.model}: {recipe['model_sha256']}")
+
+
+def recipe_in(path: Path) -> dict[str, Any]:
+    """The recipe inside a result, or in a JSON file of its own."""
+    try:
+        data = path.read_bytes()
+    except OSError as exc:
+        raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+    try:
+        found = json.loads(data)
+    except ValueError:
+        from models.encoding import read_recipe
+
+        found = read_recipe(data)
+    if not isinstance(found, dict):
+        raise OptionsError(f"{path} is no recipe")
+    recipe: dict[str, Any] = found.get("recipe", found)
+    return recipe
 
 
 def wanted_format(source: Path, target: Path, format_: OutputFormat | None) -> OutputFormat:
@@ -189,10 +256,13 @@ def report_json(path: Path, out: Path, restored: Restored) -> None:
         "size_in": list(restored.size_in_wh),
         "size_out": list(restored.size_out_wh),
         "model": restored.model,
+        "choice": restored.choice,
+        "estimate_s": round(restored.estimate_s, 2),
         "device": restored.device,
         "dtype": restored.dtype,
         "seconds": {stage: round(seconds, 4) for stage, seconds in restored.seconds.items()},
         "notices": list(restored.notices),
+        "recipe": dict(restored.recipe),
     }
     sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
     sys.stdout.flush()
@@ -203,6 +273,7 @@ def report_line(path: Path, out: Path, restored: Restored) -> None:
     (w, h), (out_w, out_h) = restored.size_in_wh, restored.size_out_wh
     notices = f" ({', '.join(restored.notices)})" if restored.notices else ""
     sys.stdout.write(f"{path} -> {out}: {w}x{h} -> {out_w}x{out_h} in {restored.seconds['total']:.1f} s{notices}\n")
+    sys.stdout.write(f"  {restored.choice}\n")
 
 
 def say(line: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from models.engine.cgroups import control_group_folders
 from models.errors import DeviceUnavailable
 
 DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16, "float32": torch.float32}
@@ -21,7 +22,7 @@ class Engine:
 
     device: torch.device
     dtype: torch.dtype
-    reason: str
+    reason: str = field(compare=False)
 
     @property
     def dtype_name(self) -> str:
@@ -99,27 +100,8 @@ def _pick_dtype(device: torch.device) -> tuple[torch.dtype, str]:
 
 def _cgroup_quota(root: Path) -> float | None:
     """The tightest CPU quota of this process's control groups, in cores, or None for no limit."""
-    quotas = [quota for folder in _cgroup_folders(root) if (quota := _quota_of(folder)) is not None]
+    quotas = [quota for folder in control_group_folders(root, "cpu") if (quota := _quota_of(folder)) is not None]
     return min(quotas, default=None)
-
-
-def _cgroup_folders(root: Path) -> list[Path]:
-    """Folders of the process's own group and all above it, for cgroup v2 and v1."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return []
-    folders: list[Path] = []
-    for line in lines:
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        mount = root / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        # Inside a container the path may be the host's, which is not mounted: the parents are.
-        folder = mount / group.lstrip("/")
-        folders += [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
-    return folders
 
 
 def _quota_of(folder: Path) -> float | None:

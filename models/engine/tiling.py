@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 from typing import Literal
 
-Placement = Literal["shifted", "clipped"]
+Placement = Literal["streamed", "shifted", "clipped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def tile_grid(
         raise ValueError(f"tile {tile} and overlap {overlap} must not be negative, align {align} is at least 1")
     if min(height, width) < 1 or height % align or width % align:
         raise ValueError(f"a picture of {width}x{height} does not divide into steps of {align} px")
-    cut = shifted_spans if placement == "shifted" else clipped_spans
+    cut = clipped_spans if placement == "clipped" else shifted_spans
     tile, overlap = round_up(tile, align), round_up(overlap, align)
     rows = cut(height, tile or height, overlap, align)
     columns = cut(width, tile or width, overlap, align)

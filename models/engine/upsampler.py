@@ -1,9 +1,9 @@
-"""A whole picture through a network, tile by tile, into an integer canvas.
+"""A whole picture through a network, a few rows at a time, into an integer picture of any size.
 
-The flow follows RealESRGANer.enhance (https://github.com/xinntao/Real-ESRGAN): reflect, cut into tiles, clamp,
-round. It differs where that is better: the picture is reflected on all four sides, not two; every answer is
-checked; a failing tile fails the picture instead of leaving the previous tile's pixels in its place; and what is
-held in memory is the result in its final depth, never a picture-sized float array.
+Networks that describe their layers are streamed (``models.engine.rows``): there are no tiles, so there are no seams. A
+picture too wide for the memory is cut into slabs of columns with more overlap than can be told from none. Any other
+network, and the reference's own way of cutting, goes window by window. Either way rows are checked, resampled and
+rounded as they come, and what is held in memory is the final picture, never a larger one.
 """
 
 from __future__ import annotations
@@ -11,33 +11,53 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.engine.checks import statistics, verdict
 from models.engine.device import Engine
-from models.engine.tiling import Placement, Region, Tile, batches, round_up, tile_grid
+from models.engine.resample import RowResampler
+from models.engine.rows import RowStream
+from models.engine.tiling import Placement, Region, Tile, batches, round_up, shifted_spans, tile_grid
+from models.engine.trunk import Streamable, is_streamable
 from models.engine.watch import ForwardWatch, Watch, before_each_convolution, multiplications
 from models.errors import OutOfMemory, SpoiledTile
 from models.pixels import Pixels
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as OpenCV weighs R, G and B into gray
 PROBE = 8  # px; side of the picture that a network is measured on, a multiple of any pixel-unshuffle
+RESAMPLING_REACH = 4  # px of the input beyond a slab's core that resampling looks at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tiling:
-    """How a picture is cut: see :class:`models.options.RestoreOptions` for the meaning of each."""
+    """How a picture is cut: see :class:`models.options.RestoreOptions` for the meaning of each.
+
+    ``rows`` is how many go through at a time where the network is streamed; 0: ``tile``, or all of them.
+    """
 
     tile: int
     overlap: int
+    rows: int = 0
     border: int = 0
-    placement: Placement = "shifted"
+    placement: Placement = "streamed"
     batch: int = 1
 
 
-class TiledUpsampler:
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Rows of a network's answer, float32 (3, n * scale, w * scale), and where they lie in the bordered picture."""
+
+    sr: Tensor
+    y: int
+    x: int
+
+
+class Upsampler:
     """One network on one device; used by one thread at a time.
 
     Args:
@@ -58,7 +78,9 @@ class TiledUpsampler:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # stubs lack it
         self.work_per_pixel = self._measure_work()
 
-    def __call__(self, lq: Pixels, tiling: Tiling, watch: Watch | None = None) -> Pixels:
+    def __call__(
+        self, lq: Pixels, tiling: Tiling, watch: Watch | None = None, *, size_wh: tuple[int, int] | None = None
+    ) -> Pixels:
         """Enlarge a picture.
 
         Args:
@@ -66,96 +88,104 @@ class TiledUpsampler:
                 the network as three equal channels, whose answer is weighed back into one.
             tiling: how to cut it.
             watch: told about every input pixel of every window (:meth:`windows_pixels` in all).
+            size_wh: of the result; ``scale`` times the input unless given.
 
         Returns:
-            The same layout and depth, ``scale`` times as large.
+            The same layout and depth at that size.
 
         Raises:
-            SpoiledTile: the network answered with something other than finite numbers.
+            SpoiledTile: the network answered with no numbers, black, one colour or another picture.
             OutOfMemory: the device or the host ran out of memory.
             RestorationStopped: ``watch`` said so.
         """
-        watch = watch or Watch(total=self.windows_pixels(lq.shape[0], lq.shape[1], tiling))
-        forward = ForwardWatch(watch, self.work_per_pixel)
-        with out_of_memory_named(), torch.inference_mode(), before_each_convolution(self.network, forward):
-            return self._run(lq, tiling, watch, forward)
+        height, width = lq.shape[:2]
+        watch = watch or Watch(total=self.windows_pixels(height, width, tiling))
+        with out_of_memory_named(), torch.inference_mode():
+            canvas = Canvas(lq, self.scale, size_wh or (width * self.scale, height * self.scale))
+            padded = reflect(lq, tiling.border, align=self.align)
+            for slab in self._slabs(padded.shape[1], tiling):
+                self._fill(canvas, padded, slab, tiling, watch)
+        return canvas.pixels
 
     def windows_pixels(self, height: int, width: int, tiling: Tiling) -> int:
         """Input pixels the network will see for a picture of this size, overlap and border included."""
-        return sum(tile.padded.pixels for tile in self._grid(height, width, tiling))
+        rows, columns = (round_up(side + 2 * tiling.border, self.align) for side in (height, width))
+        if self._is_streamed(tiling):
+            return sum(slab.padded.width for slab in self._slabs(columns, tiling)) * rows
+        return sum(tile.padded.pixels for tile in self._grid(rows, columns, tiling))
+
+    def _is_streamed(self, tiling: Tiling) -> bool:
+        return tiling.placement == "streamed" and is_streamable(self.network)
+
+    def _slabs(self, columns: int, tiling: Tiling) -> tuple[Tile, ...]:
+        """Columns of the bordered picture that go through together; only a streamed picture has more than one slab."""
+        tile = tiling.tile if self._is_streamed(tiling) else 0
+        spans = shifted_spans(columns, tile or columns, round_up(tiling.overlap, self.align), self.align)
+        return tuple(
+            Tile(
+                Region(0, span.core_start, 1, span.core_stop - span.core_start),
+                Region(0, span.window_start, 1, span.window_stop - span.window_start),
+            )
+            for span in spans
+        )
 
     def _grid(self, height: int, width: int, tiling: Tiling) -> tuple[Tile, ...]:
-        grid = tile_grid(
-            round_up(height + 2 * tiling.border, self.align),
-            round_up(width + 2 * tiling.border, self.align),
+        return tile_grid(
+            height,
+            width,
             tile=tiling.tile,
             overlap=tiling.overlap,
             align=self.align,
             placement=tiling.placement,
         )
-        inner = Region(tiling.border, tiling.border, height, width)
-        cut = ((tile, tile.core.intersection(inner)) for tile in grid)
-        return tuple(Tile(core, tile.padded) for tile, core in cut if core is not None)
 
-    def _run(self, lq: Pixels, tiling: Tiling, watch: Watch, forward: ForwardWatch) -> Pixels:
-        height, width = lq.shape[:2]
-        border = tiling.border
-        padded = reflect(lq, border, align=self.align)
-        canvas = np.empty((height * self.scale, width * self.scale, *lq.shape[2:]), lq.dtype)
-        waiting: Answer | None = None  # a GPU computes the next batch while the host writes this one
-        for batch in batches(self._grid(height, width, tiling), tiling.batch):
+    def _fill(self, canvas: Canvas, padded: Pixels, slab: Tile, tiling: Tiling, watch: Watch) -> None:
+        """One slab; a GPU computes the next rows while the host writes the ones before."""
+        writer = SlabWriter(canvas, padded, slab, tiling.border, self.scale)
+        bands = self._streamed(padded, slab, tiling, watch) if self._is_streamed(tiling) else None
+        for band in bands or self._tiled(padded, tiling, watch):
+            writer.take(band)
+        writer.close()
+
+    def _streamed(self, padded: Pixels, slab: Tile, tiling: Tiling, watch: Watch) -> Iterator[Band]:
+        height, window = padded.shape[0], slab.padded
+        step = round_up(tiling.rows or tiling.tile or height, self.align)
+        stream = RowStream(cast("Streamable", self.network), height // self.align, watch)
+        y = 0
+        for top in range(0, height, step):
             watch.check()
-            answer = self._launch(padded, batch)
-            forward.end_of_forward(sum(tile.padded.pixels for tile in batch))
-            if waiting is not None:
-                waiting.write(canvas, self.scale, border)
-            waiting = answer
-        if waiting is not None:
-            waiting.write(canvas, self.scale, border)
-        return canvas
+            rows = padded[top : top + step, window.x : window.x + window.width]
+            for sr in stream.push(self._to_network(rows[None])):
+                yield Band(sr[0].to(torch.float32), y, window.x)
+                y += sr.shape[2] // self.scale
 
-    def _launch(self, padded: Pixels, batch: tuple[Tile, ...]) -> Answer:
-        lq = np.stack([padded[tile.padded.slices] for tile in batch])
-        most = float(np.iinfo(lq.dtype).max)
-        sr = self.network(self._to_network(lq, most))
-        cores = [self._to_host(sr[index], tile, lq, most) for index, tile in enumerate(batch)]
-        return Answer(batch, cores, self._landmark())
+    def _tiled(self, padded: Pixels, tiling: Tiling, watch: Watch) -> Iterator[Band]:
+        """The cores of each row of tiles, put together."""
+        forward = ForwardWatch(watch, self.work_per_pixel)
+        with before_each_convolution(self.network, forward):
+            for y, row in groupby(self._grid(padded.shape[0], padded.shape[1], tiling), key=lambda tile: tile.core.y):
+                cores: list[Tensor] = []
+                for batch in batches(tuple(row), tiling.batch):
+                    watch.check()
+                    sr = self.network(self._to_network(np.stack([padded[tile.padded.slices] for tile in batch])))
+                    for answer, tile in zip(sr, batch, strict=True):
+                        rows, columns = tile.core_in_padded.scaled(self.scale).slices
+                        cores.append(answer[:, rows, columns].to(torch.float32))
+                    forward.end_of_forward(sum(tile.padded.pixels for tile in batch))
+                yield Band(torch.cat(cores, dim=2), y, 0)
 
-    def _to_network(self, lq: Pixels, most: float) -> Tensor:
+    def _to_network(self, lq: Pixels) -> Tensor:
         """(N, H, W) or (N, H, W, 3) integers to (N, 3, H, W) in [0, 1], in memory already channels-last."""
-        host = torch.from_numpy(lq)
-        if self._on_cuda:
+        most = float(np.iinfo(lq.dtype).max)
+        on_cuda = self.engine.device.type == "cuda"
+        host = torch.from_numpy(np.ascontiguousarray(lq))
+        if on_cuda:
             host = host.pin_memory()
-        there = host.to(self.engine.device, non_blocking=self._on_cuda).to(torch.float32).div_(most)
+        there = host.to(self.engine.device, non_blocking=on_cuda).to(torch.float32).div_(most)
         if there.ndim == 3:
             there = there.unsqueeze(-1).expand(-1, -1, -1, 3)
         ready = there.to(self.engine.dtype).permute(0, 3, 1, 2)
         return ready.contiguous(memory_format=torch.channels_last)
-
-    def _to_host(self, sr: Tensor, tile: Tile, lq: Pixels, most: float) -> tuple[Tensor, Tensor]:
-        """The core of one answer (3, H, W) as integers, and whether the answer was finite, both on the host."""
-        rows, columns = tile.core_in_padded.scaled(self.scale).slices
-        finite = torch.isfinite(sr).all()
-        core = sr[:, rows, columns].to(torch.float32).clamp(0.0, 1.0)
-        gray = lq.ndim == 3  # batch, height, width
-        core = torch.tensordot(core.new_tensor(LUMA), core, dims=1) if gray else core.permute(1, 2, 0)
-        # Through int32, because torch rounds to uint16 on few devices.
-        level = core.mul(most).round_()
-        whole = level.to(torch.uint8 if lq.dtype == np.uint8 else torch.int32)
-        return self._home(whole), self._home(finite)
-
-    def _home(self, value: Tensor) -> Tensor:
-        if not self._on_cuda:
-            return value
-        buffer = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
-        return buffer.copy_(value, non_blocking=True)
-
-    def _landmark(self) -> torch.cuda.Event | None:
-        if not self._on_cuda:
-            return None
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
-        return event
 
     def _measure_work(self) -> float:
         """Multiplications of all convolutions per input pixel; 0 for a network without any."""
@@ -169,28 +199,124 @@ class TiledUpsampler:
             self.network(probe)
         return sum(work) / PROBE**2
 
-    @property
-    def _on_cuda(self) -> bool:
-        return self.engine.device.type == "cuda"
+
+class Canvas:
+    """The final picture while it is being filled."""
+
+    def __init__(self, lq: Pixels, scale: int, size_wh: tuple[int, int]) -> None:
+        self.dtype = lq.dtype
+        self.lq_hw = lq.shape[:2]
+        self.sr_hw = (lq.shape[0] * scale, lq.shape[1] * scale)
+        self.hw = size_wh[::-1]
+        self.pixels: Pixels = np.empty((*self.hw, *lq.shape[2:]), lq.dtype)
+
+    def columns_of(self, left: int, right: int) -> tuple[int, int]:
+        """Columns whose centres lie in [left, right) of the network's result."""
+        ratio = self.hw[1] / self.sr_hw[1]
+        return round(left * ratio), round(right * ratio)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The cores of one batch on their way to the host."""
+class Arriving:
+    """Levels (C, n, w) and the numbers that judge them, on their way to the host."""
 
-    tiles: tuple[Tile, ...]
-    cores: list[tuple[Tensor, Tensor]]  # integers (H, W) or (H, W, 3); one boolean: all were finite
+    levels: Tensor
+    numbers: Tensor | None
+    row: int
     arrived: torch.cuda.Event | None
 
-    def write(self, canvas: Pixels, scale: int, border: int) -> None:
-        """Wait for the pixels and put them where they belong; SpoiledTile if they are no numbers."""
-        if self.arrived is not None:
-            self.arrived.synchronize()
-        for tile, (core, finite) in zip(self.tiles, self.cores, strict=True):
-            place = Region(tile.core.y - border, tile.core.x - border, tile.core.height, tile.core.width)
-            if not finite.item():
-                raise SpoiledTile(f"the network gave no numbers for the tile at x={place.x}, y={place.y}")
-            canvas[place.scaled(scale).slices] = core.numpy()
+
+class SlabWriter:
+    """Takes the bands of one slab from the top, and writes them where they belong.
+
+    What is on its way from a GPU is written when the next band has been launched, so that neither waits for the other.
+    """
+
+    def __init__(self, canvas: Canvas, padded: Pixels, slab: Tile, border: int, scale: int) -> None:
+        self._canvas, self._padded, self._border, self._scale = canvas, padded, border, scale
+        height, width = canvas.lq_hw
+        core = slab.core.intersection(Region(0, border, 1, width))
+        self._is_empty = core is None
+        if core is None:  # a slab of nothing but reflected border
+            return
+        left, right = core.x - border, core.x + core.width - border
+        self._columns = canvas.columns_of(left * scale, right * scale)
+        reach = RESAMPLING_REACH if canvas.hw != canvas.sr_hw else 0
+        # Where resampling looks beyond the core, the slab's overlap has what is there.
+        self._left, self._right = max(0, left - reach), min(width, right + reach)
+        self._resampler = (
+            RowResampler(canvas.sr_hw, canvas.hw, left=self._left * scale, columns=self._columns) if reach else None
+        )
+        self._rows = (border, border + height)
+        self._made = 0
+        self._waiting: list[Arriving] = []
+
+    def take(self, band: Band) -> None:
+        """Check, resample and round the next rows; write those before them."""
+        first, stop = max(band.y, self._rows[0]), min(band.y + band.sr.shape[1] // self._scale, self._rows[1])
+        if self._is_empty or stop <= first:
+            return
+        x = self._left + self._border
+        own = (first - band.y, stop - band.y), (x - band.x, self._right + self._border - band.x)
+        rows, columns = (slice(begin * self._scale, end * self._scale) for begin, end in own)
+        sr = band.sr[:, rows, columns]
+        lq = self._padded[first:stop, x : self._right + self._border]
+        numbers = self._home(statistics(sr, _as_planes(lq)))
+        sr = sr.clamp(0.0, 1.0)
+        if lq.ndim == 2:
+            sr = torch.tensordot(sr.new_tensor(LUMA), sr, dims=1).unsqueeze(0)
+        made = [sr] if self._resampler is None else list(self._resampler.push(sr))
+        launched = [self._round(rows) for rows in made]
+        event = _landmark(band.sr)
+        arriving = [Arriving(levels, None, row, event) for levels, row in launched]
+        self._write()
+        self._waiting = [Arriving(numbers, numbers, first - self._border, event), *arriving]
+
+    def close(self) -> None:
+        """Write what is still on its way."""
+        if not self._is_empty:
+            self._write()
+
+    def _round(self, rows: Tensor) -> tuple[Tensor, int]:
+        most = float(np.iinfo(self._canvas.dtype).max)
+        # Through int32, because torch rounds to uint16 on few devices.
+        kind = torch.uint8 if self._canvas.dtype == np.uint8 else torch.int32
+        levels = rows.mul(most).clamp_(0.0, most).round_().to(kind)
+        row, self._made = self._made, self._made + levels.shape[1]
+        return self._home(levels.permute(1, 2, 0)), row
+
+    def _home(self, value: Tensor) -> Tensor:
+        if value.device.type != "cuda":
+            return value
+        buffer = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+        return buffer.copy_(value, non_blocking=True)
+
+    def _write(self) -> None:
+        for item in self._waiting:
+            if item.arrived is not None:
+                item.arrived.synchronize()
+            if item.numbers is not None:
+                if wrong := verdict(item.numbers):
+                    raise SpoiledTile(f"the network gave {wrong} for the rows from y={item.row}, x={self._left}")
+                continue
+            levels = item.levels.numpy()
+            target = self._canvas.pixels[item.row : item.row + len(levels), slice(*self._columns)]
+            target[...] = levels[..., 0] if target.ndim == 2 else levels
+        self._waiting = []
+
+
+def _as_planes(lq: Pixels) -> Tensor:
+    """(H, W) or (H, W, 3) integers to (3, H, W) float32 in [0, 1] on the host."""
+    levels = torch.from_numpy(lq.astype(np.float32)).div_(float(np.iinfo(lq.dtype).max))
+    return levels.expand(3, *levels.shape) if levels.ndim == 2 else levels.permute(2, 0, 1)
+
+
+def _landmark(sr: Tensor) -> torch.cuda.Event | None:
+    if sr.device.type != "cuda":
+        return None
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    event.record()
+    return event
 
 
 def reflect(lq: Pixels, border: int, *, align: int = 1) -> Pixels:

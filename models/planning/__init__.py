@@ -14,7 +14,7 @@ from models.planning.offers import Budget, Candidate, Kind, Overhead, Wishes
 from models.planning.plan import NothingFits, Plan, plan
 from models.planning.ratings import RATINGS, Rating
 from models.planning.reasons import Reason
-from models.planning.traits import SHARP_PHOTO, Traits
+from models.planning.traits import SHARP_PHOTO, Traits, look_at
 from models.planning.words import explain, sentence
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Wishes",
     "estimates",
     "explain",
+    "look_at",
     "plan",
     "sentence",
 ]

@@ -42,6 +42,7 @@ class StoredModel:
     architecture: Architecture
     licence: str
     source: str
+    source_sha256: str
 
     @property
     def scale(self) -> int:
@@ -176,6 +177,7 @@ class WeightsStore:
             architecture=label.architecture,
             licence=label.licence,
             source=label.source,
+            source_sha256=label.source_sha256,
         )
 
     def _is_sound(self, name: str) -> bool:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.engine.device import Engine
-from models.engine.upsampler import TiledUpsampler
+from models.engine.model import Model
+from models.engine.upsampler import Upsampler
 from models.restorer import Restorer
 
 FLOAT32 = Engine(torch.device("cpu"), torch.float32, "for the test")
@@ -63,15 +64,15 @@ class Does(nn.Module):
         return functional.interpolate(self.happening(lq), scale_factor=self.scale, mode="nearest")
 
 
-def upsampler_of(network: nn.Module) -> TiledUpsampler:
+def upsampler_of(network: nn.Module) -> Upsampler:
     scale, align = network.scale, network.unshuffle
     assert isinstance(scale, int)
     assert isinstance(align, int)
-    return TiledUpsampler(network, scale=scale, align=align, engine=FLOAT32)
+    return Upsampler(network, scale=scale, align=align, engine=FLOAT32)
 
 
 def restorer_of(network: nn.Module) -> Restorer:
-    return Restorer("toy", lambda: network, engine=FLOAT32, threads=1)
+    return Restorer([Model("toy", lambda: network, FLOAT32)], engine=FLOAT32, threads=1)
 
 
 def noise(height: int, width: int, *channels: int, seed: int = 0, dtype: type = np.uint8) -> NDArray[np.uint8]:

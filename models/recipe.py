@@ -1,0 +1,96 @@
+"""How a result was made: enough to make the same bytes again on a machine of the same class.
+
+A recipe is plain JSON. It has no time of day and no duration in it, because the same recipe has to give the same file;
+``Restored.recipe`` adds both for the records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from models.engine.device import Engine
+from models.engine.model import Model
+from models.engine.upsampler import Tiling
+from models.errors import OptionsError
+from models.options import RestoreOptions
+from models.planning import Plan, Traits
+from models.version import VERSION
+
+SEED = 0  # nothing here is left to chance; other programs look for the field
+
+
+def recipe_of(
+    options: RestoreOptions,
+    chosen: Plan,
+    traits: Traits,
+    tiling: Tiling,
+    *,
+    model: Model,
+    engine: Engine,
+    threads: int,
+    source: bytes,
+) -> dict[str, object]:
+    """Write down how a picture is being made.
+
+    Args:
+        options: as given; what they leave open is filled in from the plan.
+        chosen: the plan.
+        traits: what the planner saw.
+        tiling: how the picture is cut.
+        model: the network.
+        engine: that ran it in the end.
+        threads: of torch and the encoders.
+        source: the file as it came.
+    """
+    return {
+        "version": VERSION,
+        "source_sha256": hashlib.sha256(source).hexdigest(),
+        "model": chosen.model,
+        "model_sha256": model.digest,
+        "kind": traits.kind,
+        "outscale": chosen.outscale,
+        "reduced_to": list(chosen.lq_wh),
+        "denoise": options.denoise,
+        "colour_lock": options.colour_lock,
+        "seed": SEED,
+        "output_format": options.output_format,
+        "max_output_bytes": options.max_output_bytes,
+        "tile": options.tile,
+        "overlap": tiling.overlap,
+        "border": tiling.border,
+        "placement": tiling.placement,
+        "device": engine.device.type,
+        "dtype": engine.dtype_name,
+        "threads": threads,
+    }
+
+
+def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) -> RestoreOptions:
+    """The options that make a recipe's result again.
+
+    Args:
+        recipe: of :func:`recipe_of`, or read from a file.
+        limits: where the limits come from, which are the machine's own business.
+
+    Raises:
+        OptionsError: it is no recipe, or one of its values is out of range.
+    """
+    wanted = ("model", "outscale", "reduced_to", "denoise", "colour_lock", "output_format", "max_output_bytes",
+              "tile", "overlap", "border", "placement")  # fmt: skip
+    missing = [name for name in wanted if name not in recipe]
+    if missing:
+        raise OptionsError(f"this is no recipe of ours: it has no {', '.join(missing)}")
+    limits = limits or RestoreOptions()
+    values = {name: recipe[name] for name in wanted}
+    try:
+        width, height = (int(side) for side in recipe["reduced_to"])
+        return RestoreOptions(
+            **{**values, "reduced_to": (width, height)},
+            max_input_pixels=limits.max_input_pixels,
+            max_input_bytes=limits.max_input_bytes,
+            max_output_pixels=limits.max_output_pixels,
+        )
+    except (TypeError, ValueError) as exc:
+        raise OptionsError(f"this recipe cannot be followed: {exc}") from exc
