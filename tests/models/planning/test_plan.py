@@ -138,7 +138,7 @@ def test_a_wished_outscale_beyond_a_hard_limit_is_refused_with_numbers():
     [
         ({"max_output_pixels": 5_000_000}, "scale_limited_by_pixels"),
         ({"max_output_side": 2500}, "scale_limited_by_side"),
-        ({"max_output_bytes": 3_000_000}, "scale_limited_by_bytes"),
+        ({"max_output_bytes": 4_000_000}, "scale_limited_by_bytes"),
     ],
 )
 def test_a_hard_limit_makes_the_scale_smaller_and_is_named(limit, reason):
