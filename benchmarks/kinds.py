@@ -32,7 +32,7 @@ from models.planning.kinds import value_of
 from models.planning.marks import marks
 from models.planning.offers import Kind
 from models.planning.traits import look_at
-from models.planning.views import PAGE_SIDE, THUMB_SIDE, shrunk, visible_part
+from models.planning.views import PAGE_SIDE, THUMB_SIDE, sampled, shrunk, visible_part
 
 SHARED = Path("../shared/images")
 LEAST_SIDE = 100  # px; icons below say nothing
@@ -246,7 +246,10 @@ def _picture(image: Image.Image) -> Picture:
 
 def _found(picture: Picture) -> dict[str, float] | None:
     part = visible_part(picture)
-    return None if part is None else marks(shrunk(part, THUMB_SIDE), shrunk(part, PAGE_SIDE))
+    if part is None:
+        return None
+    whole = sampled(part)
+    return marks(shrunk(whole, THUMB_SIDE), shrunk(whole, PAGE_SIDE))
 
 
 def _on_ground(image: Image.Image, rng: random.Random) -> Image.Image:

@@ -11,7 +11,7 @@ from models.planning.detail import lost_by_halving, noise_level
 from models.planning.kinds import kind_of
 from models.planning.marks import marks
 from models.planning.offers import Kind
-from models.planning.views import PAGE_SIDE, THUMB_SIDE, View, chroma, patches, shrunk, visible_part
+from models.planning.views import PAGE_SIDE, THUMB_SIDE, View, chroma, patches, sampled, shrunk, visible_part
 
 LEAST_SIDE = 64  # px; whatever is smaller is taken for a photograph
 GRAY_WITHIN = 3  # levels between channels; JPEG's rounding leaves one or two
@@ -64,11 +64,12 @@ def look_at(picture: Picture) -> Traits:
     part = visible_part(picture)
     if part is None:
         return Traits(is_gray=True)
-    thumb = shrunk(part, THUMB_SIDE)
+    whole = sampled(part)
+    thumb = shrunk(whole, THUMB_SIDE)
     views = patches(part, thumb)
     noise = noise_level(views)
     sharpness, half_sharpness = (_sharpness(lost) for lost in lost_by_halving(views, noise))
-    kind, confidence, text = _kind(part, thumb)
+    kind, confidence, text = _kind(part, thumb, whole)
     return Traits(
         kind=kind,
         kind_confidence=confidence,
@@ -80,10 +81,10 @@ def look_at(picture: Picture) -> Traits:
     )
 
 
-def _kind(part: Picture, thumb: View) -> tuple[Kind, float, float]:
+def _kind(part: Picture, thumb: View, whole: View) -> tuple[Kind, float, float]:
     if min(part.size_wh) < LEAST_SIDE:
         return "photo", 0.0, 0.0
-    found = marks(thumb, shrunk(part, PAGE_SIDE))
+    found = marks(thumb, shrunk(whole, PAGE_SIDE))
     kind, confidence = kind_of(found)
     return kind, confidence, found["text"]
 
