@@ -33,6 +33,11 @@ def test_the_workers_parent_process_loads_no_torch():
     assert not loaded_by("tasks.app") & {"torch", "cv2", "emulator", "dev"}
 
 
+@pytest.mark.parametrize("module", ["models", "models.options", "models.planning", "models.encoding", "models.decoding"])
+def test_of_the_library_only_what_runs_networks_loads_torch(module):
+    assert "torch" not in loaded_by(module)
+
+
 def imported_by(package: str) -> dict[str, set[str]]:
     """The top-level names that the files of a package import anywhere, also inside functions."""
     found = {}

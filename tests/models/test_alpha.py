@@ -45,7 +45,21 @@ def test_flat_opacity_stays_flat_whatever_the_network_adds() -> None:
     lq[:, 6:] = 65_535
     noisy = np.clip(np.kron(lq, np.ones((2, 2))) + np.where(noise(24, 24) > 128, 900, -900), 0, 65_535)
     sr = noisy.astype(np.uint16)
-    keep_in_neighbourhood(sr, lq, 2)
+    keep_in_neighbourhood(sr, lq)
     assert (sr[:, :8] == 0).all()
     assert (sr[:, 16:] == 65_535).all()
     np.testing.assert_array_equal(sr[:, 8:16], noisy[:, 8:16])  # at the edge the network is free
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 30), width=st.integers(1, 30), new=st.tuples(st.integers(1, 80), st.integers(1, 80)))
+def test_opacity_of_any_size_stays_within_what_the_input_has_around_it(
+    height: int, width: int, new: tuple[int, int]
+) -> None:
+    lq, sr = noise(height, width, dtype=np.uint16), noise(*new, seed=1, dtype=np.uint16)
+    before = sr.copy()
+    keep_in_neighbourhood(sr, lq)
+    for y, x in np.ndindex(*new):
+        row, column = int((y + 0.5) * height / new[0]), int((x + 0.5) * width / new[1])
+        around = lq[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
+        assert sr[y, x] == np.clip(before[y, x], around.min(), around.max())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,18 +16,19 @@ from numpy.typing import NDArray
 
 from models.checkpoints.state_dicts import interpolate, load_network
 from models.engine.device import Engine
-from models.engine.upsampler import TiledUpsampler, Tiling
+from models.engine.model import make_upsampler
+from models.engine.tiling import Placement
+from models.engine.upsampler import Tiling, Upsampler
 from models.picture import Picture, decode
 from models.pixels import Pixels
 from models.registry import find_model
-from models.resize import resize, result_size
-from models.restorer import make_upsampler
+from models.resize import result_size
 
 OVERLAP = 10  # every golden was made with tile_pad 10
 FLOAT32 = Engine(torch.device("cpu"), torch.float32, "the goldens are float32")
 SHARE_OFF_8_BIT = 0.001
 
-Upsamplers = Callable[[str], TiledUpsampler]
+Upsamplers = Callable[[str], Upsampler]
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,12 @@ def folder(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def upsamplers(seeded_weights: Callable[[str], dict[str, NDArray[Any]]]) -> Upsamplers:
-    made: dict[str, TiledUpsampler] = {}
+    made: dict[str, Upsampler] = {}
 
     def state(name: str) -> dict[str, torch.Tensor]:
         return {key: torch.from_numpy(value) for key, value in seeded_weights(name).items()}
 
-    def make(name: str) -> TiledUpsampler:
+    def make(name: str) -> Upsampler:
         if name not in made:
             if name.startswith("dni:"):
                 pair = state("realesr-general-x4v3"), state("realesr-general-wdn-x4v3")
@@ -84,14 +86,15 @@ def read(path: Path) -> Picture:
 
 
 def as_the_reference_does(
-    upsampler: TiledUpsampler, plane: Pixels, golden: Golden, *, placement: str = "clipped"
+    upsampler: Upsampler, plane: Pixels, golden: Golden, *, placement: Placement = "clipped"
 ) -> Pixels:
-    """RealESRGANer pads at the right and bottom only, and cuts windows off at the border."""
+    """RealESRGANer pads at the right and bottom only, cuts windows off at the border, and resizes rounded levels."""
     height, width = plane.shape[:2]
     padded = np.pad(plane, [(0, golden.pre_pad)] * 2 + [(0, 0)] * (plane.ndim - 2), mode="reflect")
     tiling = Tiling(tile=golden.tile, overlap=OVERLAP, placement=placement)
     sr = upsampler(padded, tiling)[: height * upsampler.scale, : width * upsampler.scale]
-    return resize(sr, result_size((width, height), golden.outscale or upsampler.scale))
+    size_wh = result_size((width, height), golden.outscale or upsampler.scale)
+    return sr if size_wh == sr.shape[1::-1] else cv2.resize(sr, size_wh, interpolation=cv2.INTER_LANCZOS4)
 
 
 def off(ours: Pixels, theirs: Pixels) -> tuple[int, float]:
@@ -106,6 +109,13 @@ def agrees(ours: Pixels, theirs: Pixels, *, is_16_bit: bool) -> bool:
     return largest <= 2 if is_16_bit else largest <= 1 and share <= SHARE_OFF_8_BIT
 
 
+@pytest.fixture
+def nothing_is_spoiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seeded weights make patterns that have nothing to do with the picture, which is what the checks look for."""
+    monkeypatch.setattr("models.engine.upsampler.verdict", lambda _numbers: None)
+
+
+@pytest.mark.usefixtures("nothing_is_spoiled")
 def test_every_golden_is_met_plane_by_plane(folder: Path, upsamplers: Upsamplers) -> None:
     """All 58 of them, with windows placed as the reference places them.
 

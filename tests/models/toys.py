@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,12 +14,14 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.archs import RRDBNet, SRVGGNetCompact
 from models.engine.device import Engine
-from models.engine.model import Model
+from models.engine.model import Model, make_upsampler
 from models.engine.upsampler import Upsampler
 from models.restorer import Restorer
 
 FLOAT32 = Engine(torch.device("cpu"), torch.float32, "for the test")
+BFLOAT16 = Engine(torch.device("cpu"), torch.bfloat16, "for the test")
 
 
 class Nearest(nn.Module):
@@ -44,8 +48,10 @@ class Conv3x3(nn.Module):
         for conv in self.convs:
             assert isinstance(conv, nn.Conv2d)
             assert conv.bias is not None
-            conv.weight.data = torch.rand(3, 3, 3, 3, generator=generator) / 27
-            conv.bias.data = torch.full((3,), 0.02)
+            # Mostly the pixel itself, so that what comes out can be recognised.
+            conv.weight.data = torch.rand(3, 3, 3, 3, generator=generator) / 67
+            conv.weight.data[range(3), range(3), 1, 1] += 0.8
+            conv.bias.data = torch.full((3,), 0.01)
 
     def forward(self, lq: Tensor) -> Tensor:
         for conv in self.convs:
@@ -64,15 +70,41 @@ class Does(nn.Module):
         return functional.interpolate(self.happening(lq), scale_factor=self.scale, mode="nearest")
 
 
-def upsampler_of(network: nn.Module) -> Upsampler:
-    scale, align = network.scale, network.unshuffle
-    assert isinstance(scale, int)
-    assert isinstance(align, int)
-    return Upsampler(network, scale=scale, align=align, engine=FLOAT32)
+def compact(scale: int = 4, *, seed: int = 0, features: int = 8, convolutions: int = 4) -> SRVGGNetCompact:
+    """A small network of the real kind, which is streamed, with random weights."""
+    torch.manual_seed(seed)
+    return SRVGGNetCompact(num_feat=features, num_conv=convolutions, upscale=scale).eval()
 
 
-def restorer_of(network: nn.Module) -> Restorer:
-    return Restorer([Model("toy", lambda: network, FLOAT32)], engine=FLOAT32, threads=1)
+class Dense(RRDBNet):
+    """The other real kind, pixel-unshuffle and all; with random weights it needs to be shown the picture."""
+
+    def __init__(self, scale: Literal[1, 2, 4] = 4, *, seed: int = 0, blocks: int = 1) -> None:
+        torch.manual_seed(seed)
+        super().__init__(scale=scale, num_feat=8, num_block=blocks, num_grow_ch=4)
+        for parameter in self.parameters():
+            parameter.data.mul_(2.0)  # as torch makes them the features die away
+        self.eval()
+
+    def tail(self, features: Tensor, folded: Tensor) -> Tensor:
+        picture = functional.pixel_shuffle(folded, self.unshuffle)
+        return super().tail(features, folded) + functional.interpolate(picture, scale_factor=self.scale)
+
+
+def upsampler_of(network: nn.Module, engine: Engine = FLOAT32) -> Upsampler:
+    return make_upsampler(network, engine)
+
+
+def model_of(network: nn.Module, *, name: str = "toy", engine: Engine = FLOAT32) -> Model:
+    """Whatever number format it is loaded for, it has the weights that ``network`` has now."""
+    return Model(name, lambda: copy.deepcopy(network), engine, digest=name)
+
+
+def restorer_of(network: nn.Module, engine: Engine = FLOAT32) -> Restorer:
+    """With the very network, so that a test can change it; other number formats have a copy of it as it was."""
+    as_it_was, at_first = copy.deepcopy(network), iter([network])
+    load = lambda: next(at_first, None) or copy.deepcopy(as_it_was)  # noqa: E731
+    return Restorer([Model("toy", load, engine)], engine=engine, threads=1)
 
 
 def noise(height: int, width: int, *channels: int, seed: int = 0, dtype: type = np.uint8) -> NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import torch
 from models.archs import SRVGGNetCompact
 from models.cli import main
 from models.cli.files import Names, files_under, write_whole
+from models.encoding import read_recipe
 from models.weights.store import WeightsStore
 from tests.models.toys import noise, opened, png
 
@@ -45,7 +46,12 @@ def test_json_is_one_object_that_is_true_of_the_file(
     report = json.loads(captured.out)
     assert captured.out.count("\n") == 1
     assert captured.err == ""
-    assert set(report.pop("seconds")) == {"decode", "upscale", "resize", "encode", "total"}
+    assert set(report.pop("seconds")) == {"decode", "plan", "upscale", "colours", "encode", "total"}
+    assert report.pop("estimate_s") >= 0
+    assert "×1.5 because it was asked for" in report.pop("choice")
+    recipe = report.pop("recipe")
+    assert (recipe["model"], recipe["outscale"], recipe["border"]) == (MODEL, 1.5, 10)
+    assert read_recipe(out.read_bytes()) == {key: recipe[key] for key in recipe.keys() - {"made", "seconds"}}
     assert report == {
         "in": str(lq),
         "out": str(out),
@@ -71,7 +77,7 @@ def test_into_a_folder_the_picture_keeps_its_name_and_the_input_is_safe(weights:
     lq = tmp_path / "old.png"
     data = png(noise(10, 12, 3))
     lq.write_bytes(data)
-    assert restore(weights, lq, tmp_path) == 0
+    assert restore(weights, lq, tmp_path, "--format", "png") == 0
     assert lq.read_bytes() == data
     assert opened((tmp_path / "old.png.png").read_bytes()).size == (24, 20)
 
@@ -106,7 +112,7 @@ def test_a_wrong_result_is_wrong_usage(
         (b"no picture", [], "no picture"),
         (png(noise(4, 4, 3))[:60], [], "damaged"),
         (png(noise(4, 4, 3)), ["--outscale", "0"], "outscale"),
-        (png(noise(4, 4, 3)), ["--denoise", "0.5"], "denoise"),
+        (png(noise(4, 4, 3)), ["--denoise", "1.5"], "denoise"),
         (png(noise(4, 4, 3)), ["--device", "cuda:77"], "cuda:77"),
         (png(noise(4, 4, 3)), ["--model", "RealESRGAN_x2plus"], "weights fetch RealESRGAN_x2plus"),
         (png(noise(4, 4, 3)), ["--model", "no-such-model"], "no-such-model"),
@@ -149,7 +155,7 @@ def test_a_folder_is_restored_picture_by_picture_whatever_fails(
     for name, data in files.items():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes(data)
-    assert restore(weights, source, target, "--json") == 1
+    assert restore(weights, source, target, "--json", "--format", "png") == 1
     captured = capsys.readouterr()
     rows = [json.loads(line) for line in captured.out.splitlines()]
     made = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
@@ -169,7 +175,7 @@ def test_a_result_folder_inside_the_source_is_not_restored_again(weights: Path, 
     (tmp_path / "a.png").write_bytes(png(noise(4, 4, 3)))
     target = tmp_path / "restored"
     for _ in range(2):
-        assert restore(weights, tmp_path, target) == 0
+        assert restore(weights, tmp_path, target, "--format", "png") == 0
     assert [path.relative_to(target) for path in target.rglob("*")] == [Path("a.png")]
 
 
