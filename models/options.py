@@ -26,6 +26,8 @@ class RestoreOptions:
         reduced_to: width and height that the picture is reduced to before the network sees it, as a recipe has it;
             None leaves it to the planner.
         denoise: 1 leaves a picture as clean as the network makes it, 0 gives it all the noise of the input; None is 1.
+        strength: share of the network's picture in a result as large as the original, from 0 to 1; None: by how noisy
+            and how sharp the original is, see :mod:`models.planning.shares`. Means nothing where the picture grows.
         colour_lock: hold the low frequencies of the colours to those of the input.
         output_format: ``auto`` chooses by what is in the picture.
         max_input_pixels: larger pictures are refused before their pixels are decoded.
@@ -48,6 +50,7 @@ class RestoreOptions:
     outscale: float | None = None
     reduced_to: tuple[int, int] | None = None
     denoise: float | None = None
+    strength: float | None = None
     colour_lock: bool = True
     output_format: OutputFormat = "auto"
     max_input_pixels: int = 40_000_000
@@ -64,8 +67,8 @@ class RestoreOptions:
         _choice("output_format", self.output_format, get_args(OutputFormat))
         _choice("placement", self.placement, get_args(Placement))
         _positive("outscale", self.outscale)
-        if self.denoise is not None and not 0 <= self.denoise <= 1:
-            raise OptionsError(f"denoise must be from 0 to 1, not {self.denoise!r}")
+        _share("denoise", self.denoise)
+        _share("strength", self.strength)
         _positive("max_seconds", self.max_seconds)
         _at_least_one("max_output_bytes", self.max_output_bytes)
         for name in ("max_input_pixels", "max_input_bytes", "max_output_pixels"):
@@ -83,6 +86,11 @@ def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 def _positive(name: str, value: float | None) -> None:
     if value is not None and not (math.isfinite(value) and value > 0):
         raise OptionsError(f"{name} must be a number above 0, not {value!r}")
+
+
+def _share(name: str, value: float | None) -> None:
+    if value is not None and not 0 <= value <= 1:
+        raise OptionsError(f"{name} must be from 0 to 1, not {value!r}")
 
 
 def _at_least_one(name: str, value: int | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from models.alpha import keep_in_neighbourhood, premultiply, to_depth, to_uint16, unpremultiply
@@ -56,6 +57,12 @@ class Planes:
         opacity = np.asarray(enlarge(self.opacity), np.uint16)
         keep_in_neighbourhood(opacity, self.opacity)
         return Planes(colours, opacity)
+
+    def mixed_with(self, original: Planes, share: float) -> Planes:
+        """``share`` of these planes and the rest of ``original``, whose opacity stays; of equal size, these change."""
+        if share < 1:
+            cv2.addWeighted(self.colours, share, original.colours, 1 - share, 0.0, dst=self.colours)
+        return Planes(self.colours, original.opacity)
 
     def as_picture(self, original: Picture) -> Picture:
         """Put together in the depth of ``original``, with its description."""

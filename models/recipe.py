@@ -31,6 +31,7 @@ def recipe_of(
     engine: Engine,
     threads: int,
     source: bytes,
+    strength: float,
 ) -> dict[str, object]:
     """Write down how a picture is being made.
 
@@ -43,6 +44,7 @@ def recipe_of(
         engine: that ran it in the end.
         threads: of torch and the encoders.
         source: the file as it came.
+        strength: share of the network's picture in the result.
     """
     return {
         "version": VERSION,
@@ -53,6 +55,7 @@ def recipe_of(
         "outscale": chosen.outscale,
         "reduced_to": list(chosen.lq_wh),
         "denoise": options.denoise,
+        "strength": strength,
         "colour_lock": options.colour_lock,
         "seed": SEED,
         "output_format": options.output_format,

@@ -29,7 +29,19 @@ from models.options import RestoreOptions
 from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.planning import RATINGS, Budget, Candidate, Plan, Traits, Wishes, estimates, explain, look_at, plan
+from models.planning import (
+    RATINGS,
+    Budget,
+    Candidate,
+    Plan,
+    Traits,
+    Wishes,
+    estimates,
+    explain,
+    look_at,
+    network_share,
+    plan,
+)
 from models.planning.offers import KINDS
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
@@ -220,11 +232,22 @@ class Restorer:
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)
         watch.check()
         with clock.stage("colours"):
+            strength = share_of(chosen, traits, options)
+            if chosen.size_out_wh == picture.size_wh:
+                enlarged = enlarged.mixed_with(planes, strength)
             self._keep_colours(enlarged, planes, options)
             result = enlarged.as_picture(picture)
         watch.check()
         recipe = recipe_of(
-            options, chosen, traits, tiling, model=model, engine=engine, threads=self.threads, source=data
+            options,
+            chosen,
+            traits,
+            tiling,
+            model=model,
+            engine=engine,
+            threads=self.threads,
+            source=data,
+            strength=strength,
         )
         with clock.stage("encode"):
             encoded = encode(
@@ -336,6 +359,11 @@ def names_here(weights_dir: Path) -> tuple[str, ...]:
     """The models that the planner rates and that are in the folder, the default first."""
     present = {row.name for row in WeightsStore(weights_dir).list() if row.state == "present"}
     return tuple(sorted(present & RATINGS.keys(), key=lambda name: (name != DEFAULT_MODEL, name)))
+
+
+def share_of(chosen: Plan, traits: Traits, options: RestoreOptions) -> float:
+    """How much of the network's picture goes into the result."""
+    return network_share(traits, chosen.outscale) if options.strength is None else options.strength
 
 
 def limits_of(options: RestoreOptions) -> DecodeLimits:

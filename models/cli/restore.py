@@ -47,6 +47,12 @@ def add_parser(subparsers: Subparsers) -> None:
         "--denoise", type=float, metavar="0..1", help="0 gives the picture its own noise back (default: 1, clean)"
     )
     parser.add_argument(
+        "--strength",
+        type=float,
+        metavar="0..1",
+        help="of the network where a picture keeps its size (default: by need)",
+    )
+    parser.add_argument(
         "--colour-lock",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -113,6 +119,7 @@ def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
     return models.RestoreOptions(
         outscale=args.outscale,
         denoise=None if by_weights else args.denoise,
+        strength=args.strength,
         colour_lock=args.colour_lock,
         max_seconds=args.max_seconds,
         max_output_bytes=args.max_bytes,

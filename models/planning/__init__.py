@@ -14,6 +14,7 @@ from models.planning.offers import Budget, Candidate, Kind, Overhead, Wishes
 from models.planning.plan import NothingFits, Plan, plan
 from models.planning.ratings import RATINGS, Rating
 from models.planning.reasons import Reason
+from models.planning.shares import network_share
 from models.planning.traits import SHARP_PHOTO, Traits, look_at
 from models.planning.words import explain, sentence
 
@@ -33,6 +34,7 @@ __all__ = [
     "estimates",
     "explain",
     "look_at",
+    "network_share",
     "plan",
     "sentence",
 ]
