@@ -80,8 +80,10 @@ def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) 
     Raises:
         OptionsError: it is no recipe, or one of its values is out of range.
     """
-    wanted = ("model", "outscale", "reduced_to", "denoise", "colour_lock", "output_format", "max_output_bytes",
-              "tile", "overlap", "border", "placement")  # fmt: skip
+    wanted = (
+        "model", "outscale", "reduced_to", "denoise", "strength", "colour_lock", "output_format",
+        "max_output_bytes", "tile", "overlap", "border", "placement",
+    )  # fmt: skip
     missing = [name for name in wanted if name not in recipe]
     if missing:
         raise OptionsError(f"this is no recipe of ours: it has no {', '.join(missing)}")
