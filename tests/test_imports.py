@@ -33,7 +33,9 @@ def test_the_workers_parent_process_loads_no_torch():
     assert not loaded_by("tasks.app") & {"torch", "cv2", "emulator", "dev"}
 
 
-@pytest.mark.parametrize("module", ["models", "models.options", "models.planning", "models.encoding", "models.decoding"])
+@pytest.mark.parametrize(
+    "module", ["models", "models.options", "models.planning", "models.encoding", "models.decoding"]
+)
 def test_of_the_library_only_what_runs_networks_loads_torch(module):
     assert "torch" not in loaded_by(module)
 
