@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -140,10 +141,25 @@ class Cancelled:
 class WorkerCard:
     """What a live worker says about itself every few seconds."""
 
-    name: str
+    name: str  # host:pid
     queues: tuple[str, ...]
-    model: str
+    models: tuple[str, ...] = ()
     device: str
     dtype: str
-    seconds_per_pixel: float
+    estimates: tuple[tuple[int, float], ...] = ()  # pixels of a picture, rising, and the seconds it would take now
     idle_s: float = 0.0  # since when it has nothing to do; 0 while it works
+
+    def to_json(self) -> str:
+        """As Redis keeps it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a card, also one of a worker of another version: what this one does not know is left alone."""
+        said = {name: value for name, value in json.loads(text).items() if name in _CARD_FIELDS}
+        estimates = tuple((int(pixels), float(seconds)) for pixels, seconds in said.get("estimates", ()))
+        queues, models = tuple(said["queues"]), tuple(said.get("models", ()))
+        return cls(**{**said, "queues": queues, "models": models, "estimates": estimates})
+
+
+_CARD_FIELDS = frozenset(entry.name for entry in fields(WorkerCard))

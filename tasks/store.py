@@ -17,7 +17,6 @@ somebody served lately; ``updates`` what the bot has handled.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib import resources
@@ -28,6 +27,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
+from tasks.waiting import Running, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
@@ -174,17 +174,23 @@ class JobStore:
         return Job.from_hash(stored) if "state" in stored else None
 
     def place(self, job: Job) -> QueuePlace | None:
-        """Where a queued job stands and how long it will take, its own run included; None once it is not queued."""
+        """Where a queued job stands and how long it will take, its own run included; None once it is not queued.
+
+        The wait counts the pictures before it in its queue and what is left of those being restored.
+        """
         answer = self._run("place", job.id, JOBS_LOOKED_AT)
         if not answer:
             return None
-        before, pixels_before, own_pixels = (int(number) for number in answer)
-        workers = [card for card in self.workers() if job.queue in card.queues]
-        if not workers:
-            return QueuePlace(place=before + 1, wait_s=None)
-        mean_s_per_pixel = sum(card.seconds_per_pixel for card in workers) / len(workers)
-        wait_s = (pixels_before / len(workers) + own_pixels) * mean_s_per_pixel
-        return QueuePlace(place=before + 1, wait_s=wait_s)
+        rank, own_pixels, looked_at, running = answer
+        before = [int(pixels) for pixels in looked_at]
+        if rank > len(before):  # beyond that, as many as on average before
+            before += [sum(before) // len(before)] * (rank - len(before))
+        held = [
+            Running(worker=worker, pixels=int(pixels), progress=float(progress))
+            for worker, pixels, progress in zip(running[::3], running[1::3], running[2::3], strict=True)
+        ]
+        lanes = lanes_of((card for card in self.workers() if job.queue in card.queues), held)
+        return QueuePlace(place=rank + 1, wait_s=done_in_s(int(own_pixels), before=before, lanes=lanes))
 
     def waiting(self, queue: str) -> int:
         """How many jobs wait in one queue."""
@@ -220,8 +226,7 @@ class JobStore:
 
     def announce(self, card: WorkerCard) -> None:
         """Say that a worker is alive and what it can do; forgotten after ``WORKER_CARD_LIFETIME_S``."""
-        text = json.dumps(asdict(card))
-        self._run("announce", card.name, text, _ms(WORKER_CARD_LIFETIME_S), QUEUE_SERVED_S, *card.queues)
+        self._run("announce", card.name, card.to_json(), _ms(WORKER_CARD_LIFETIME_S), QUEUE_SERVED_S, *card.queues)
 
     def withdraw(self, worker: str) -> None:
         """Say that a worker has left."""
@@ -229,8 +234,7 @@ class JobStore:
 
     def workers(self) -> list[WorkerCard]:
         """The workers that are alive."""
-        cards = [json.loads(text) for text in cast("list[str]", self._run("workers"))]
-        return [WorkerCard(**{**card, "queues": tuple(card["queues"])}) for card in cards]
+        return [WorkerCard.from_json(text) for text in cast("list[str]", self._run("workers"))]
 
     def is_served(self, queue: str) -> bool:
         """Whether a worker of this queue was there in the last minutes."""

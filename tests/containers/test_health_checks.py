@@ -35,7 +35,7 @@ def check(redis_server: RedisServer, tmp_path: Path) -> Check:
 
 
 def card(name: str) -> WorkerCard:
-    return WorkerCard(name=name, queues=("restore",), model="m", device="cpu", dtype="float32", seconds_per_pixel=1e-4)
+    return WorkerCard(name=name, queues=("restore",), models=("m",), device="cpu", dtype="float32")
 
 
 @pytest.mark.usefixtures("store")

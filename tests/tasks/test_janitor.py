@@ -77,7 +77,7 @@ def test_while_hints_lie_in_the_broker_nobody_rings(store, submit, upkeep, bell,
 
 def test_jobs_leave_the_gpu_queue_only_when_nobody_has_served_it_for_minutes(store, submit, upkeep):
     submit(1, 1, queue="gpu")
-    store.announce(WorkerCard(name="g", queues=("gpu",), model="m", device="cuda:0", dtype="f", seconds_per_pixel=1.0))
+    store.announce(WorkerCard(name="g", queues=("gpu",), device="cuda:0", dtype="float16"))
     store.withdraw("g")
     upkeep.make_round(("restore",))
     assert store.waiting("gpu") == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -417,18 +418,41 @@ def test_only_long_running_jobs_are_cancelled_where_that_is_asked(store, submit)
     assert store.get("9:1:1").state is JobState.QUEUED
 
 
-def test_the_place_counts_the_jobs_before_and_the_wait_their_pixels(store, submit):
-    store.announce(card("a", seconds_per_pixel=0.001))
-    store.announce(card("b", seconds_per_pixel=0.003))
+def test_the_place_counts_the_jobs_before_and_the_wait_their_seconds(store, submit):
+    store.announce(card("a:1", estimates=((1000, 2.0), (2000, 4.0), (3000, 6.0))))
     jobs = [submit(user, 1, pixels=1000 * user) for user in (1, 2, 3)]
     places = [store.place(job) for job in jobs]
     assert [place.place for place in places] == [1, 2, 3]
-    assert [place.wait_s for place in places] == pytest.approx(
-        [0.002 * 1000, 0.002 * (1000 / 2 + 2000), 0.002 * (3000 / 2 + 3000)]
-    )
-    claim(store)
-    assert store.place(jobs[0]) is None
+    assert [place.wait_s for place in places] == pytest.approx([2, 2 + 4, 2 + 4 + 6])
+    assert store.place(claim(store)) is None
     assert store.place(jobs[1]).place == 1
+
+
+def test_the_wait_counts_what_is_left_of_a_running_job(store, submit):
+    store.announce(card("a:1", estimates=((1000, 2.0),)))
+    submit(1, 1)
+    second = submit(2, 1)
+    held = claim(store, worker="a:1")
+    assert store.place(second).wait_s == pytest.approx(2 + 2)
+    store.renew(held, lease_s=LEASE_S, progress=0.75)
+    assert store.place(second).wait_s == pytest.approx(0.5 + 2)
+    store.begin_delivery(held, lease_s=LEASE_S)
+    assert store.place(second).wait_s == pytest.approx(2)
+
+
+def test_a_job_on_a_worker_of_another_queue_is_not_waited_for(store, submit):
+    store.announce(card("a:1", estimates=((1000, 2.0),)))
+    store.announce(card("g:1", queues=("gpu",), estimates=((1000, 2.0),)))
+    submit(1, 1, queue="gpu")
+    claim(store, "gpu", worker="g:1")
+    assert store.place(submit(2, 1)).wait_s == pytest.approx(2)
+
+
+def test_beyond_the_jobs_looked_at_the_others_count_as_many_pixels_on_average(store, submit, monkeypatch):
+    monkeypatch.setattr("tasks.store.JOBS_LOOKED_AT", 2)
+    store.announce(card("a:1", estimates=((1000, 1.0), (3000, 3.0))))
+    jobs = [submit(user, 1, pixels=pixels) for user, pixels in enumerate((1000, 3000, 5000, 5000, 1000))]
+    assert (store.place(jobs[-1]).place, store.place(jobs[-1]).wait_s) == (5, pytest.approx(1 + 3 + 2 * 2 + 1))
 
 
 def test_without_a_worker_of_the_queue_there_is_a_place_but_no_wait(store, submit):
@@ -437,10 +461,28 @@ def test_without_a_worker_of_the_queue_there_is_a_place_but_no_wait(store, submi
 
 
 def test_a_worker_is_known_until_it_leaves(store):
-    store.announce(card("a"))
-    assert store.workers() == [card("a")]
+    known = card("a", estimates=((1000, 0.5), (2000, 0.75)))
+    store.announce(known)
+    assert store.workers() == [known]
     store.withdraw("a")
     assert store.workers() == []
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"model": "m", "seconds_per_pixel": 1e-4, "idle_s": 3.0},  # as workers of version 0.1 say it
+        {"models": ["m"], "estimates": [[1000, 0.5]], "mood": {"of": "a version to come"}},
+        {},
+    ],
+)
+def test_the_card_of_another_version_is_read_as_far_as_it_is_understood(store, submit, stored):
+    text = json.dumps({"name": "a:1", "queues": ["restore"], "device": "cpu", "dtype": "float32", **stored})
+    store.announce(card("a:1"))
+    store.redis.hset("restora:cards", "a:1", text)
+    (read,) = store.workers()
+    assert (read.name, read.queues, read.device) == ("a:1", ("restore",), "cpu")
+    assert store.place(submit(1, 1)) == QueuePlace(place=1, wait_s=0.5 if "estimates" in stored else None)
 
 
 def test_jobs_of_a_queue_nobody_serves_move_with_their_fair_places(store, submit):
@@ -472,7 +514,5 @@ def test_one_worker_leads_until_it_falls_silent(store):
     assert store.lead("b", for_s=0.05)
 
 
-def card(name, *, queues=("restore",), seconds_per_pixel=1e-4):
-    return WorkerCard(
-        name=name, queues=queues, model="m", device="cpu", dtype="float32", seconds_per_pixel=seconds_per_pixel
-    )
+def card(name, *, queues=("restore",), estimates=((1000, 0.1),)):
+    return WorkerCard(name=name, queues=queues, models=("m",), device="cpu", dtype="float32", estimates=estimates)

@@ -1,0 +1,97 @@
+"""How long it will take until a queued picture is done, from what the workers say of themselves. Knows no Redis."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tasks.messages import WorkerCard
+
+Estimates = Sequence[tuple[int, float]]  # pixels of a picture, rising, and the seconds one takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A job that a worker holds; ``progress`` in [0, 1]."""
+
+    worker: str
+    pixels: int
+    progress: float
+
+
+@dataclass(kw_only=True)
+class Lane:
+    """Where one picture is restored at a time: a device, which the workers of one host share."""
+
+    estimates: Estimates
+    busy_s: float = 0.0
+
+
+def expected_s(pixels: int, estimates: Estimates) -> float:
+    """Seconds that a picture of ``pixels`` takes.
+
+    Between two sizes of the table, interpolated between the logarithms. Below its smallest, along the straight line
+    through the first two: what a small picture takes is mostly what every picture takes. Above its largest as long as
+    that one, since what is not in the table would be refused or done in another way within the same time.
+
+    Args:
+        pixels: any number.
+        estimates: at least one size.
+    """
+    if pixels <= estimates[0][0]:
+        return _below(pixels, estimates)
+    after = bisect_right(estimates, pixels, key=lambda row: row[0])
+    if after == len(estimates):
+        return estimates[-1][1]
+    (low, low_s), (high, high_s) = estimates[after - 1 : after + 1]
+    share = math.log(pixels / low) / math.log(high / low)
+    return math.pow(low_s, 1 - share) * math.pow(high_s, share)
+
+
+def _below(pixels: int, estimates: Estimates) -> float:
+    first_pixels, first_s = estimates[0]
+    proportional_s = first_s * max(0, pixels) / first_pixels
+    for (low, low_s), (high, high_s) in pairwise(estimates[:2]):
+        line_s = low_s - (low - pixels) * (high_s - low_s) / (high - low)
+        return min(first_s, max(proportional_s, line_s))  # measured numbers need not lie on any line
+    return proportional_s
+
+
+def lanes_of(workers: Iterable[WorkerCard], running: Iterable[Running]) -> list[Lane]:
+    """The lanes of these workers, with the work that is left of their running jobs.
+
+    A worker that gives no estimates, as those of older versions, has none.
+    """
+    lanes: dict[tuple[str, str], Lane] = {}
+    lane_of: dict[str, Lane] = {}
+    for card in workers:
+        if card.estimates:
+            host = card.name.rpartition(":")[0] or card.name
+            lane_of[card.name] = lanes.setdefault((host, card.device), Lane(estimates=card.estimates))
+    for job in running:
+        if lane := lane_of.get(job.worker):
+            lane.busy_s += expected_s(job.pixels, lane.estimates) * (1 - job.progress)
+    return list(lanes.values())
+
+
+def done_in_s(pixels: int, *, before: Iterable[int], lanes: Sequence[Lane]) -> float | None:
+    """Seconds until a queued picture is done, when each picture goes to the lane that is free first.
+
+    Args:
+        pixels: of the picture.
+        before: pixels of each picture that comes before it.
+        lanes: what :func:`lanes_of` gives; left as they are.
+
+    Returns:
+        None where there is no lane to measure by.
+    """
+    if not lanes:
+        return None
+    free_at_s = [lane.busy_s for lane in lanes]
+    for each in (*before, pixels):
+        first = free_at_s.index(min(free_at_s))
+        free_at_s[first] += expected_s(each, lanes[first].estimates)
+    return free_at_s[first]
