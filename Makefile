@@ -24,8 +24,7 @@ $(VENV)/.ready: $(REQUIREMENTS)
 	@touch $@
 
 weights: setup ## fetch the Real-ESRGAN weights, once
-	@$(BIN)/python -m models weights verify RealESRGAN_x4plus > /dev/null 2>&1 || \
-		$(BIN)/python -m models weights fetch RealESRGAN_x4plus
+	@$(BIN)/python -m tasks.weights
 
 demo: weights ## a scripted user talks to the real bot; pictures under var/demo
 	@$(BIN)/python -m dev.demo

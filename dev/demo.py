@@ -198,7 +198,7 @@ async def perform() -> None:
         await stack.workers_are_ready(worker)
         await telegram.is_polled()
         (card,) = stack.store.workers()
-        say(f"Ready after {time.monotonic() - began:.1f} s: {card.model} on {card.device}, {card.dtype}.\n")
+        say(f"Ready after {time.monotonic() - began:.1f} s: {', '.join(card.models)} on {card.device}, {card.dtype}.\n")
         demo = Demo(telegram, stack.store)
         for scene, chats in demo.scenes:
             say(f"● {(scene.__doc__ or '').strip()}")

@@ -65,7 +65,7 @@ async def serve() -> None:
         await stack.bot_is_ready(bot)
         await stack.workers_are_ready(worker)
         for card in stack.store.workers():
-            say(f"Ready: {card.model} on {card.device}, {card.dtype}.")
+            say(f"Ready: {', '.join(card.models)} on {card.device}, {card.dtype}.")
         if setting("BOT_TOKEN"):
             say("Write to your bot in Telegram. Ctrl-C ends everything.")
         else:

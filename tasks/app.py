@@ -19,7 +19,7 @@ from typing import Any
 from celery import Celery, signals
 from filelock import FileLock
 
-from models.cli.threads import sleep_while_waiting
+from models.cli.process import prepare_process
 from tasks.broker import TASK_NAME, Doorbell, celery_config
 from tasks.door import TelegramDoor
 from tasks.janitor import Janitor
@@ -81,18 +81,18 @@ def _set_up_logging(**_: object) -> None:
 def _check_before_start(**_: object) -> None:
     """Refuse to start without weights, in one line that says how to get them."""
     from models.errors import RestorationError
-    from models.weights.store import WeightsStore
+    from tasks.weights import check_weights
 
     settings = _settings()
     try:
-        WeightsStore(settings.weights_dir).path(settings.worker_model)
+        check_weights(settings.weights_dir, settings.worker_model)
     except RestorationError as error:
         sys.exit(f"restora worker: {error}")
 
 
 @signals.worker_process_init.connect
 def _open_workshop(**_: object) -> None:
-    sleep_while_waiting()
+    prepare_process()
     try:
         _build(_settings(), queues=tuple(sorted(app.amqp.queues.consume_from)))
     except Exception as error:  # Celery would log it and go on with a child that cannot work
@@ -126,20 +126,20 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     card = WorkerCard(
         name=f"{socket.gethostname()}:{os.getpid()}",
         queues=queues,
-        model=restorer.model,
+        models=restorer.models,
         device=restorer.device,
         dtype=restorer.dtype,
-        seconds_per_pixel=restorer.seconds_per_pixel,
+    )
+    options = RestoreOptions(
+        max_input_pixels=settings.max_input_pixels,
+        max_output_bytes=settings.max_output_bytes,
+        max_seconds=min(settings.picture_budget_s, settings.job_timeout_s),
     )
     workshop = Workshop(
         store=store,
         door=door,
         restorer=restorer,
-        options=RestoreOptions(
-            max_input_pixels=settings.max_input_pixels,
-            max_output_bytes=settings.max_output_bytes,
-            max_seconds=settings.job_timeout_s,
-        ),
+        options=options,
         device_lock=FileLock(_lock_path(restorer.device), thread_local=False),
         ring=bell.ring,
         worker=card.name,
@@ -151,13 +151,14 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     Process.janitor = Janitor(
         store,
         door,
-        card=lambda: replace(card, seconds_per_pixel=restorer.seconds_per_pixel, idle_s=workshop.idle_s),
+        card=lambda: replace(card, estimates=restorer.estimates(options), idle_s=workshop.idle_s),
         ring=bell.ring,
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
     )
     Process.janitor.start()
-    logger.info("ready: %s on %s %s, queues %s", card.model, card.device, card.dtype, ", ".join(queues))
+    models = ", ".join(card.models)
+    logger.info("ready: %s on %s %s, queues %s", models, card.device, card.dtype, ", ".join(queues))
 
 
 def _lock_path(device: str) -> Path:
@@ -166,5 +167,9 @@ def _lock_path(device: str) -> Path:
 
 @signals.worker_process_shutdown.connect
 def _close_workshop(**_: object) -> None:
-    if Process.janitor is not None:
-        Process.janitor.stop()
+    try:
+        if Process.janitor is not None:
+            Process.janitor.stop()
+    finally:  # also where Redis is gone and the janitor cannot say goodbye
+        if Process.workshop is not None:
+            Process.workshop.close()

@@ -54,6 +54,8 @@ class PictureRestorer(Protocol):
         should_stop: Callable[[], bool],
     ) -> Restored: ...
 
+    def close(self) -> None: ...
+
 
 class JobFailedError(Exception):
     """The job cannot be done, and trying again would not help; ``code`` says why, see ``tasks.texts``."""
@@ -99,6 +101,10 @@ class Workshop:
             finally:
                 self.idle_since = time.monotonic()
         return True
+
+    def close(self) -> None:
+        """End what the restorer keeps running beside this process."""
+        self.restorer.close()
 
     @property
     def idle_s(self) -> float:
@@ -155,7 +161,9 @@ class Workshop:
         self._persist(lambda: self.store.finish(delivering, JobState.DONE))
         if silent:
             self.door.announce(delivering)
-        logger.info("done: %s", {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()})
+        logger.info("%s", restored.choice)
+        stages = {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()}
+        logger.info("done, expected in %.2f s: %s", restored.estimate_s, stages)
 
     def _fetch(self, job: Job, lease: Lease) -> bytes:
         try:

@@ -84,14 +84,15 @@ class WorkerSettings(ProcessSettings):
     worker_queues: Annotated[tuple[str, ...], NoDecode, Field(min_length=1), BeforeValidator(_queue_names)] = (
         "restore",
     )
-    worker_model: str = "RealESRGAN_x4plus"
+    worker_model: str = "auto"  # the best for each picture of those in the weights folder; a name takes just that one
     worker_device: str = "auto"
     worker_dtype: str = "auto"
     worker_threads: PositiveInt | None = None  # None: the cores this process may use
     weights_dir: Path = Path("weights")
     max_input_pixels: PositiveInt = 40_000_000  # decoded: about 120 MB as uint8 RGB
     max_output_bytes: PositiveInt = 49_000_000  # Telegram takes documents of 50 MB
-    job_timeout_s: PositiveFloat = 600.0  # a job that needs longer is refused or stopped, and its owner told
+    picture_budget_s: PositiveFloat = 300.0  # people wait in a chat: what would take longer grows less, or is refused
+    job_timeout_s: PositiveFloat = 600.0  # a job that takes longer all the same is stopped, and its owner told
     worker_soft_shutdown_s: PositiveFloat = 20.0  # with REMAP_SIGTERM=SIGQUIT: what a job may still take after SIGTERM
     lease_s: Annotated[float, Field(ge=2.0, le=300.0)] = 15.0  # a worker silent for this long has lost its job
 

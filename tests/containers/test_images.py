@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from models.registry import DEFAULT_MODEL
 from tasks.settings import WorkerSettings
 from tests.containers.files import REPOSITORY, arguments_of, instructions, is_sent_to_the_engine, last_stage
 
@@ -93,10 +92,10 @@ def test_the_bot_image_installs_nothing_heavy() -> None:
     assert not re.search(r"^(-r|torch|opencv|numpy|pillow)", wanted, re.MULTILINE | re.IGNORECASE)
 
 
-def test_the_worker_image_fetches_the_model_that_a_worker_takes_by_default() -> None:
+def test_the_worker_image_fetches_what_a_worker_takes_by_default() -> None:
     (command,) = arguments_of("CMD", last_stage("Dockerfile.worker"))
-    assert re.findall(r"\$\{WORKER_MODEL:-([^}]+)\}", command) == [DEFAULT_MODEL]
-    assert WorkerSettings.model_fields["worker_model"].default == DEFAULT_MODEL
+    assert re.search(r'python -m tasks\.weights --dir "\$WEIGHTS_DIR"', command)
+    assert re.findall(r"\$\{WORKER_MODEL:-([^}]+)\}", command) == [WorkerSettings.model_fields["worker_model"].default]
 
 
 def test_a_worker_told_to_end_hands_its_job_back() -> None:
@@ -115,7 +114,7 @@ def test_an_image_knows_how_its_process_is(process: str) -> None:
     ("dockerfile", "statement"),
     [
         ("Dockerfile.bot", "import bot.__main__, tasks.health"),
-        ("Dockerfile.worker", "import models.cli, models.weights.store, tasks.app, tasks.health, tasks.restore"),
+        ("Dockerfile.worker", "import models.cli, tasks.app, tasks.health, tasks.restore, tasks.weights"),
     ],
 )
 def test_the_code_in_an_image_needs_none_that_is_not(tmp_path: Path, dockerfile: str, statement: str) -> None:

@@ -1,0 +1,86 @@
+"""``python -m tasks.weights``: bring the weights that a worker works with. Free of torch while they are there.
+
+Exit status 0 when a worker can start, also where one of several models could not be had; 1 with a line that says why
+not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from models.cli import main as models_command
+from models.errors import RestorationError, WeightsMissing
+from models.planning.ratings import RATINGS
+from models.registry import DEFAULT_MODEL
+from models.weights.store import DEFAULT_FOLDER, WeightsStore
+
+AUTO = "auto"
+# For photographs, for drawings, and for what the others are too slow for.
+AUTO_MODELS = (DEFAULT_MODEL, "RealESRGAN_x4plus_anime_6B", "realesr-animevideov3")
+
+
+def main() -> int:
+    """Fetch what is missing; tell whether a worker can start."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.weights", description=__doc__.splitlines()[0])
+    parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="the weights folder", metavar="DIR")
+    parser.add_argument("--model", default=AUTO, help="what WORKER_MODEL says (default: auto)", metavar="NAME")
+    args = parser.parse_args()
+    missing = _not_sound(args.dir, AUTO_MODELS if args.model == AUTO else (args.model,))
+    fetched = models_command(["weights", "fetch", "--dir", str(args.dir), *missing]) if missing else 0
+    try:
+        check_weights(args.dir, args.model)
+    except RestorationError as error:
+        if fetched == 0:  # else it has said why not
+            sys.stderr.write(f"error: {error}\n")
+        return 1
+    if fetched != 0:
+        sys.stderr.write(f"warning: without {', '.join(_not_sound(args.dir, missing))} the other models do its work\n")
+    return 0
+
+
+def check_weights(folder: Path, model: str) -> None:
+    """Make sure that a worker will find its models, sound to the last byte.
+
+    Args:
+        folder: the weights folder.
+        model: a name, or ``auto`` for those of the planner's models that are there.
+
+    Raises:
+        OptionsError: no model is called that.
+        WeightsError: the weights are missing or damaged; the message says which command brings them.
+    """
+    store = WeightsStore(folder)
+    if model != AUTO:
+        store.verify(model)
+        return
+    found = [name for name in RATINGS if _is_there(store, name)]
+    if not found:
+        raise WeightsMissing(
+            f"no weights are in {folder}; bring them with: python -m models weights fetch {' '.join(AUTO_MODELS)}"
+        )
+
+
+def _is_there(store: WeightsStore, name: str) -> bool:
+    """Whether a model is in the folder, sound; one that is damaged is an error, not a model less."""
+    try:
+        return bool(store.verify(name))
+    except WeightsMissing:
+        return False
+
+
+def _not_sound(folder: Path, names: Iterable[str]) -> list[str]:
+    store = WeightsStore(folder)
+    unsound = []
+    for name in names:
+        try:
+            store.verify(name)
+        except RestorationError:
+            unsound.append(name)
+    return unsound
+
+
+if __name__ == "__main__":
+    sys.exit(main())
