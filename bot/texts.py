@@ -21,8 +21,9 @@ class BotTexts(Texts):
     def help(self) -> str:
         """The manual."""
         return self._(
-            "What I take: photos, PNG, JPEG, WebP, HEIC, AVIF, TIFF and BMP files up to 20 MB, and static stickers.\n"
-            "What you get: the picture as a file, as a rule four times as wide and as high. Transparency is kept.\n\n"
+            "What I take: photos, static stickers, and JPEG, PNG, WebP, HEIC, AVIF, TIFF and BMP files up to 20 MB.\n"
+            "What you get: the picture as a file. A small one grows to four times its width and height, a large one or"
+            " one of text less, and the largest are only cleaned. Transparency is kept.\n\n"
             "/upscale_image – restore a picture\n"
             "/restart – stop everything of yours and start over\n"
             "/help – this text\n\n"
@@ -31,7 +32,9 @@ class BotTexts(Texts):
 
     def ask_for_picture(self) -> str:
         """The answer to /upscale_image."""
-        return self._("Send me the picture: as a photo, as a PNG, JPEG, WebP or HEIC file, or as a sticker.")
+        return self._(
+            "Send me the picture: as a photo, as a file (JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP) or as a sticker."
+        )
 
     def stopped_overlong(self, count: int) -> str:
         """Said before asking for a picture when jobs were stopped for running too long."""
@@ -118,7 +121,9 @@ class BotTexts(Texts):
             "animation": self._("I cannot restore GIFs and other moving pictures. Please send a still picture."),
             "video": self._("I cannot restore videos. Please send a single picture, for example a screenshot of one."),
             "pdf": self._("I cannot restore PDF files. Please send the page as a PNG, JPEG or WebP picture."),
-            "document": self._("I cannot restore this kind of file. Please send a PNG, JPEG or WebP picture."),
+            "document": self._(
+                "I cannot restore this kind of file. Please send a JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP picture."
+            ),
             "text": self._(
                 "I only understand pictures. Please send a photo, a picture file or a sticker, or see /help."
             ),

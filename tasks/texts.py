@@ -8,6 +8,7 @@ from tasks.catalog import translations
 from tasks.messages import QueuePlace
 
 BAR_LENGTH = 12
+MAX_CAPTION = 1024  # UTF-16 code units, as Telegram counts
 
 
 class Texts:
@@ -48,12 +49,13 @@ class Texts:
         seconds: float,
         notices: Iterable[str],
     ) -> str:
-        """The caption of the result."""
+        """The caption of the result, as long as Telegram takes it: the last notices give way."""
         first = self._("✅ {before} → {after} pixels").format(
             before="×".join(map(str, size_in_wh)), after="×".join(map(str, size_out_wh))
         )
         second = self._("{model}, {duration}").format(model=model, duration=self.duration(seconds))
-        return "\n".join([first, second, *filter(None, map(self.notice, notices))])
+        told = [self.notice(code) for code in dict.fromkeys(notices)]  # two stages may say the same
+        return _fitting([first, second, *filter(None, told)])
 
     def ready(self) -> str:
         """The short message that makes a sound, which an edited message does not."""
@@ -74,7 +76,7 @@ class Texts:
     def _failures(self) -> dict[str, str]:
         return {
             "unsupported_format": self._(
-                "This file is not a picture I can read. Please send a JPEG, PNG or WebP picture."
+                "This file is not a picture I can read. Please send a JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP picture."
             ),
             "damaged_image": self._(
                 "This picture is damaged or incomplete. Please send it once more from the original."
@@ -107,6 +109,14 @@ class Texts:
     def notice(self, code: str) -> str:
         """One line about something the user should know of a result; empty for what needs no words."""
         return {
+            "scale_limited": self._("ℹ️ Enlarged less than four times: large pictures and pictures of text grow less."),
+            "cleaned_only": self._(
+                "ℹ️ Cleaned but not enlarged: enlarging a picture of this size would take too long or too much space."
+            ),
+            "reduced_first": self._(
+                "ℹ️ The picture is soft, so I worked on a smaller copy of it, which takes less time."
+            ),
+            "fast_model": self._("ℹ️ Done by a quicker model, because the best one would have taken too long."),
             "first_frame_only": self._("ℹ️ Only the first frame of the animation was restored."),
             "format_changed": self._("ℹ️ Saved in another format so that Telegram takes it."),
             "quality_reduced": self._("ℹ️ Compressed more than usual so that Telegram takes it."),
@@ -121,3 +131,10 @@ class Texts:
         if seconds < 90:
             return self._("about {count} s").format(count=max(1, round(seconds)))
         return self._("about {count} min").format(count=round(seconds / 60))
+
+
+def _fitting(lines: list[str]) -> str:
+    """The first lines that are together no longer than a caption may be."""
+    while len("\n".join(lines).encode("utf-16-le")) // 2 > MAX_CAPTION:
+        lines = lines[:-1]
+    return "\n".join(lines)

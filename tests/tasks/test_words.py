@@ -110,3 +110,50 @@ def test_every_error_of_the_library_that_a_user_can_cause_has_words(locale):
     for code in codes:
         if code != errors.ImageError.code:
             assert words.failed(code) != words.failed("internal"), code
+
+
+NOTICES = {
+    "alpha_flattened", "cleaned_only", "depth_reduced", "fast_model", "first_frame_only", "format_changed",
+    "profile_ignored", "quality_reduced", "reduced_first", "scale_limited", "scale_reduced",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("locale", locales())
+def test_every_notice_of_the_library_has_one_line_of_its_own(locale):
+    sources = [path.read_text("utf-8") for path in (REPOSITORY / "models").rglob("*.py")]
+    found = {code for code in NOTICES if any(f'"{code}"' in source for source in sources)}
+    assert found == NOTICES, "a code that the library no longer has"
+    lines = {Texts(locale).notice(code) for code in NOTICES}
+    assert len(lines) == len(NOTICES)
+    assert all(line.startswith("ℹ️ ") and "\n" not in line for line in lines)
+
+
+def caption(locale, *, notices, model="RealESRGAN_x4plus"):
+    return Texts(locale).done(
+        size_in_wh=(12_000, 12_000), size_out_wh=(24_000, 24_000), model=model, seconds=599, notices=notices
+    )
+
+
+@pytest.mark.parametrize("locale", locales())
+def test_the_caption_holds_every_notice_a_result_can_have(locale):
+    together = sorted(NOTICES - {"cleaned_only", "depth_reduced"})  # which rule out growing less, and transparency
+    for notices in (together, sorted(NOTICES - {"scale_limited", "alpha_flattened"})):
+        text = caption(locale, model="m" * 64, notices=notices)
+        assert len(text.split("\n")) == 2 + len(notices)
+        assert len(text.encode("utf-16-le")) // 2 <= 1024
+
+
+@pytest.mark.parametrize("locale", locales())
+def test_a_caption_that_would_be_too_long_loses_its_last_lines_whole(locale):
+    text = caption(locale, model="𝒎" * 300, notices=sorted(NOTICES))
+    assert len(text.encode("utf-16-le")) // 2 <= 1024
+    assert text.split("\n")[-1] in {Texts(locale).notice(code) for code in NOTICES}
+
+
+def test_a_notice_that_two_stages_give_is_said_once():
+    text = caption("en", notices=("profile_ignored", "scale_limited", "profile_ignored"))
+    assert text.split("\n")[2:] == [Texts("en").notice("profile_ignored"), Texts("en").notice("scale_limited")]
+
+
+def test_a_notice_without_words_leaves_no_empty_line():
+    assert caption("en", notices=("no_such_code",)).split("\n")[2:] == []
