@@ -8,9 +8,10 @@ rounded as they come, and what is held in memory is the final picture, never a l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from models.engine.checks import statistics, verdict
 from models.engine.device import Engine
-from models.engine.resample import RowResampler
+from models.engine.resample import LOBES, RowResampler
 from models.engine.rows import RowStream
 from models.engine.tiling import Placement, Region, Tile, batches, round_up, shifted_spans, tile_grid
 from models.engine.trunk import Streamable, is_streamable
@@ -30,7 +31,6 @@ from models.pixels import Pixels
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as OpenCV weighs R, G and B into gray
 PROBE = 8  # px; side of the picture that a network is measured on, a multiple of any pixel-unshuffle
-RESAMPLING_REACH = 4  # px of the input beyond a slab's core that resampling looks at
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +102,8 @@ class Upsampler:
         watch = watch or Watch(total=self.windows_pixels(height, width, tiling))
         with out_of_memory_named(), torch.inference_mode():
             canvas = Canvas(lq, self.scale, size_wh or (width * self.scale, height * self.scale))
+            if self._is_streamed(tiling):
+                tiling = replace(tiling, overlap=max(tiling.overlap, canvas.reach))
             padded = reflect(lq, tiling.border, align=self.align)
             for slab in self._slabs(padded.shape[1], tiling):
                 self._fill(canvas, padded, slab, tiling, watch)
@@ -210,6 +212,14 @@ class Canvas:
         self.hw = size_wh[::-1]
         self.pixels: Pixels = np.empty((*self.hw, *lq.shape[2:]), lq.dtype)
 
+    @property
+    def reach(self) -> int:
+        """Columns of the input beyond a slab's core that its part of the canvas is made of."""
+        if self.hw == self.sr_hw:
+            return 0
+        # Half of the Lanczos taps, or of the area that one pixel covers when the picture gets much smaller.
+        return math.ceil(max(LOBES, self.sr_hw[1] / self.hw[1] / 2 + 2) * self.lq_hw[1] / self.sr_hw[1])
+
     def columns_of(self, left: int, right: int) -> tuple[int, int]:
         """Columns whose centres lie in [left, right) of the network's result."""
         ratio = self.hw[1] / self.sr_hw[1]
@@ -236,12 +246,13 @@ class SlabWriter:
         self._canvas, self._padded, self._border, self._scale = canvas, padded, border, scale
         height, width = canvas.lq_hw
         core = slab.core.intersection(Region(0, border, 1, width))
-        self._is_empty = core is None
-        if core is None:  # a slab of nothing but reflected border
-            return
-        left, right = core.x - border, core.x + core.width - border
+        left, right = (0, 0) if core is None else (core.x - border, core.x + core.width - border)
         self._columns = canvas.columns_of(left * scale, right * scale)
-        reach = RESAMPLING_REACH if canvas.hw != canvas.sr_hw else 0
+        # A slab of nothing but reflected border, or one so narrow that no pixel of a smaller result lies in it.
+        self._is_empty = self._columns[0] == self._columns[1]
+        if self._is_empty:
+            return
+        reach = canvas.reach
         # Where resampling looks beyond the core, the slab's overlap has what is there.
         self._left, self._right = max(0, left - reach), min(width, right + reach)
         self._resampler = (
@@ -253,8 +264,10 @@ class SlabWriter:
 
     def take(self, band: Band) -> None:
         """Check, resample and round the next rows; write those before them."""
+        if self._is_empty:
+            return
         first, stop = max(band.y, self._rows[0]), min(band.y + band.sr.shape[1] // self._scale, self._rows[1])
-        if self._is_empty or stop <= first:
+        if stop <= first:
             return
         x = self._left + self._border
         own = (first - band.y, stop - band.y), (x - band.x, self._right + self._border - band.x)
