@@ -7,10 +7,10 @@ REQUIREMENTS := requirements.txt requirements-bot.txt requirements-dev.txt const
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights demo test run lint bench texts clean
+.PHONY: help setup weights demo test run lint bench bench-quality texts clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
 
 setup: $(VENV)/.ready ## install what is needed into .venv
 
@@ -40,8 +40,13 @@ lint: setup ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: weights ## what is fast, as a table with ratios
-	@$(BIN)/python -m benchmarks.upscale
+bench: weights ## what is fast, as a table with ratios; some ten minutes
+	@$(BIN)/python -m models weights verify realesr-animevideov3 > /dev/null 2>&1 || \
+		$(BIN)/python -m models weights fetch realesr-animevideov3
+	@$(BIN)/python -m benchmarks.engine
+
+bench-quality: weights ## what is good: PSNR, SSIM and colours beside bicubic and Lanczos
+	@$(BIN)/python -m benchmarks.quality
 
 texts: setup ## bring the translations up to date with the code
 	@mkdir -p var

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.upscale import smooth_noise
+from benchmarks.pictures import smooth_noise
 from models.encoding import encode
 from models.engine.device import available_cores
 from models.options import OutputFormat
