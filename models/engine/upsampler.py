@@ -218,7 +218,8 @@ class Canvas:
         if self.hw == self.sr_hw:
             return 0
         # Half of the Lanczos taps, or of the area that one pixel covers when the picture gets much smaller.
-        return math.ceil(max(LOBES, self.sr_hw[1] / self.hw[1] / 2 + 2) * self.lq_hw[1] / self.sr_hw[1])
+        farthest = max(LOBES, self.sr_hw[1] / self.hw[1] / 2 + 2)
+        return int(math.ceil(farthest * self.lq_hw[1] / self.sr_hw[1]))
 
     def columns_of(self, left: int, right: int) -> tuple[int, int]:
         """Columns whose centres lie in [left, right) of the network's result."""
