@@ -219,7 +219,8 @@ class Canvas:
             return 0
         # Half of the Lanczos taps, or of the area that one pixel covers when the picture gets much smaller.
         farthest = max(LOBES, self.sr_hw[1] / self.hw[1] / 2 + 2)
-        return int(math.ceil(farthest * self.lq_hw[1] / self.sr_hw[1]))
+        columns: int = math.ceil(farthest * self.lq_hw[1] / self.sr_hw[1])  # arrays know no types of their sides
+        return columns
 
     def columns_of(self, left: int, right: int) -> tuple[int, int]:
         """Columns whose centres lie in [left, right) of the network's result."""
