@@ -71,6 +71,7 @@ class RowStream:
         self._maps = [FeatureRows() for _ in range(len(self._layers) + 1)]
         self._done = 0  # rows of the last map that went through the tail
         self._shares = work_shares(self._layers)
+        self._users = users_of(self._layers)
         self._forget_after = last_uses(self._layers)
 
     def push(self, lq: Tensor) -> Iterator[Tensor]:
@@ -114,15 +115,10 @@ class RowStream:
 
     def _still_needed(self, index: int) -> int:
         """The first row of a map that a layer, or the tail, has still to see."""
-        first = min((self._maps[user].end - 1 for user in self._users(index)), default=self._maps[index].end)
+        first = min((self._maps[user].end - 1 for user in self._users[index]), default=self._maps[index].end)
         if index in {0, len(self._layers)}:
             first = min(first, self._done - self._network.tail_reach)
         return max(first, -1)
-
-    def _users(self, index: int) -> Iterator[int]:
-        for number, layer in enumerate(self._layers, start=1):
-            if index in layer.inputs or any(index == shortcut for shortcut, _ in layer.shortcuts):
-                yield number
 
     def _finish(self) -> Iterator[Tensor]:
         """Rows of the result whose surroundings are complete."""
@@ -163,15 +159,21 @@ def work_shares(layers: tuple[Layer, ...]) -> list[float]:
     return [part / sum(work) for part in work]
 
 
+def users_of(layers: tuple[Layer, ...]) -> list[list[int]]:
+    """The layers that see each map, as an input or a shortcut, in order; none for the last map."""
+    users: list[list[int]] = [[] for _ in range(len(layers) + 1)]
+    for number, layer in enumerate(layers, start=1):
+        for index in {*layer.inputs, *(index for index, _ in layer.shortcuts)}:
+            users[index].append(number)
+    return users
+
+
 def last_uses(layers: tuple[Layer, ...]) -> list[list[int]]:
     """After layer k, rows of these maps may be forgotten: no later layer sees them, the tail's aside."""
-    last: dict[int, int] = {}
-    for number, layer in enumerate(layers, start=1):
-        for index in (*layer.inputs, *(index for index, _ in layer.shortcuts)):
-            last[index] = number
     forgotten: list[list[int]] = [[] for _ in range(len(layers) + 1)]
-    for index, number in last.items():
-        forgotten[number].append(index)
+    for index, users in enumerate(users_of(layers)):
+        if users:
+            forgotten[users[-1]].append(index)
     return forgotten
 
 
