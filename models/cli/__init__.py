@@ -4,12 +4,13 @@ Every command is a module here with ``add_parser(subparsers)`` and ``run(args) -
 loads torch before ``run``, so that help and lists come at once. This is the composition root: only here
 are environment variables read.
 
-Exit status: 0 done, 1 failed with one line on stderr, 2 wrong usage, 130 interrupted.
+Exit status: 0 done, 1 failed with one line on stderr, 2 wrong usage, 130 interrupted, 141 nobody reads any more.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -18,6 +19,7 @@ from models.errors import RestorationError
 
 COMMANDS = ("restore", "info", "recipe", "weights")
 FAILED = 1
+PIPE_CLOSED = 141  # 128 + SIGPIPE
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
@@ -29,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RestorationError as exc:
         sys.stderr.write(f"error: {exc}\n")
         return FAILED
+    except BrokenPipeError:
+        # Whoever read our lines, such as head, has enough. The interpreter must not try to write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

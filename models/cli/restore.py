@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -176,6 +177,9 @@ def complain(source: Path, target: Path, format_: str | None) -> str | None:
     """What is wrong with the two paths, before anything is loaded; None if nothing is."""
     if target.exists() and source.exists() and target.samefile(source):
         return f"OUT is IN itself: {target}"
+    folder = next((parent for parent in (target, *target.absolute().parents) if parent.is_dir()), None)
+    if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
+        return f"cannot write to {folder}"
     if source.is_dir():
         is_file = target.exists() and not target.is_dir()
         return f"{source} is a folder, so OUT must be one, and {target} is a file" if is_file else None
@@ -237,6 +241,8 @@ def restore_file(
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
     out = whole or names.choose(folder, path, restored.extension)
+    if FORMATS.get(out.suffix.lower()) != FORMATS[f".{restored.extension}"]:  # a recipe may leave the format open
+        out = out.with_suffix(f".{restored.extension}")
     try:
         write_whole(out, restored.data)
     except OSError as exc:

@@ -53,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> None:
         default=os.environ.get(MIRROR_VARIABLE),
         help=f"folder on a web server that has the official files, tried first (default: {MIRROR_VARIABLE})",
     )
-    verb.set_defaults(run=_fetch)
+    verb.set_defaults(run=_fetch, usage_error=verb.error)
 
     verb = verbs.add_parser("verify", parents=[folder], help="check every byte of what is here")
     verb.add_argument("names", nargs="*", metavar="NAME")
@@ -87,6 +87,8 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
 
 
 def _fetch(args: argparse.Namespace) -> int:
+    if args.all and args.names:
+        args.usage_error("give names or --all, not both")
     store = WeightsStore(args.dir, mirror=args.mirror or None, notify=_notify)
     names = list(MODELS) if args.all else args.names or [DEFAULT_MODEL]
     failed = False
