@@ -15,13 +15,14 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import NoReturn, cast
 
 import torch
 from tqdm import tqdm
 
 from benchmarks import contest, machine, memory, seams, whole
 from benchmarks.pictures import RGB, SHARED, as_jpeg, mosaic, photo
-from models.engine.device import available_cores, pick_engine
+from models.engine.device import Engine, available_cores, pick_engine
 from models.engine.model import Model, make_upsampler
 from models.errors import RestorationError
 from models.loading import load_model
@@ -93,11 +94,38 @@ def measured(args: argparse.Namespace, picture: RGB, picture_name: str) -> list[
     """Everything but the seams: the tables, after writing the files."""
     engine = pick_engine(args.device)
     facts = machine.facts(engine.device)
-    sizes, repeats = (QUICK, 1) if args.quick else (FULL, args.repeats)
-    subjects = [subject(name, args, engine) for name in args.models]
-    lines = [f"Restora's engine: {machine.in_words(facts)}", f"Picture: mosaics of {picture_name}", ""]
     with tqdm(desc="bench", unit=" runs", file=sys.stderr, disable=None) as bar:
+        found = Findings.gathered(args, engine, picture, bar)
+    lines = [f"Restora's engine: {machine.in_words(facts)}", f"Picture: mosaics of {picture_name}", ""]
+    lines += found.lines(engine.dtype_name)
+    document = {"machine": facts, "picture": picture_name, "quick": args.quick, **found.document()}
+    (args.out / "engine.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    (args.out / "engine.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    if not args.no_plots:
+        from benchmarks import plots
+
+        plots.time_and_memory(found.growth, found.memory, args.out)
+    return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that was measured; letters as in the module's docstring."""
+
+    contests: list[contest.Contest]  # (a) to (d)
+    photo: list[dict[str, object]]  # (e)
+    assembling_s: float
+    memory: list[dict[str, object]]  # (f)
+    memory_model: str
+    growth: list[whole.Trip]  # (g)
+    album: list[whole.Trip]  # (h), with those of (g)
+
+    @classmethod
+    def gathered(cls, args: argparse.Namespace, engine: Engine, picture: RGB, bar: tqdm[NoReturn]) -> Findings:
+        """Measure one part after the other."""
+        sizes, repeats = (QUICK, 1) if args.quick else (FULL, args.repeats)
         done = partial(bar.update, 1)
+        subjects = [subject(name, args.weights_dir, engine) for name in args.models]
         contests = []
         for one in subjects:
             bar.set_description(f"(a)-(d) {one.name}")
@@ -107,13 +135,12 @@ def measured(args: argparse.Namespace, picture: RGB, picture_name: str) -> list[
                     peer_folder=None if args.no_peer else args.out / "peer", done=done,
                 )
             )  # fmt: skip
-            lines += [*contest.lines(contests[-1]), ""]
         restorer = Restorer([one.model for one in subjects], engine=engine, threads=args.threads)
-        bar.set_description("(e) a photo, file to file")
         restorer.restore(as_jpeg(picture[:16, :16]))  # starts the process that decodes, as a worker does at its start
-        rows, assembling_s = photo_rows(subjects, restorer, mosaic(picture, *sizes.photo_wh), repeats, done)
+        bar.set_description("(e) a photo, file to file")
+        photo_rows, assembling_s = trips_of_a_photo(subjects, restorer, mosaic(picture, *sizes.photo_wh), repeats, done)
         bar.set_description("(g), (h) time by size")
-        trips = [
+        growth = [
             trip for one in subjects
             for trip in whole.growth(restorer, one.name, picture, sizes.growth[one.is_heavy], done)
         ]  # fmt: skip
@@ -121,51 +148,61 @@ def measured(args: argparse.Namespace, picture: RGB, picture_name: str) -> list[
         album = whole.album(restorer, [file for file in files if file.is_file()], done)
         restorer.close()
         bar.set_description("(f) memory by size")
-        lightest = min(subjects, key=lambda one: (one.is_heavy, args.models.index(one.name)))
+        lightest = min(subjects, key=lambda one: one.is_heavy).name
         peaks = memory.measure(
-            picture, sizes.memory, model=lightest.name, weights_dir=args.weights_dir, device=args.device, done=done
+            picture, sizes.memory, model=lightest, weights_dir=args.weights_dir, device=args.device, done=done
         )
-    exponents = {one.name: whole.exponents([t for t in trips if t.model == one.name]) for one in subjects}
-    error = whole.estimate_error([*trips, *album])
-    width, height = sizes.photo_wh
-    lines += [
-        f"(e) A photo of {width}x{height} as JPEG, enlarged ×{whole.OUTSCALE}, in {engine.dtype_name}: median seconds",
-        "",
-        *whole.stage_lines(rows, assembling_s),
-        "",
-        f"(f) Peak memory of a new process, {lightest.name}",
-        "",
-        *memory.lines(peaks),
-        "",
-        "(g) Time by size; growth with the power of "
-        + ", ".join(f"{power['total']:.2f} ({name})" for name, power in exponents.items()),
-        "",
-        *whole.growth_lines([*trips, *album]),
-        "",
-        f"(h) Estimate against the clock, {len(trips) + len(album)} pictures: median error {error:.0%}",
-    ]
-    document = {
-        "machine": facts, "picture": picture_name, "quick": args.quick, "contests": [asdict(one) for one in contests],
-        "photo": rows, "assembling_s": assembling_s, "growth": [asdict(one) for one in trips], "exponents": exponents,
-        "album": [asdict(one) for one in album], "estimate_error": error, "memory": peaks,
-    }  # fmt: skip
-    _write(args.out, document, lines)
-    if not args.no_plots:
-        from benchmarks import plots
+        return cls(
+            contests=contests, photo=photo_rows, assembling_s=assembling_s, memory=peaks, memory_model=lightest,
+            growth=growth, album=album,
+        )  # fmt: skip
 
-        plots.time_and_memory(trips, peaks, args.out)
-    return lines
+    @property
+    def exponents(self) -> dict[str, dict[str, float]]:
+        """With which power of the pixels each model's time grows."""
+        names = dict.fromkeys(trip.model for trip in self.growth)
+        return {name: whole.exponents([trip for trip in self.growth if trip.model == name]) for name in names}
+
+    @property
+    def estimate_error(self) -> float:
+        """Median of how far the estimate was off, relative to the clock."""
+        return whole.estimate_error([*self.growth, *self.album])
+
+    def document(self) -> dict[str, object]:
+        """For the JSON file."""
+        return {**asdict(self), "exponents": self.exponents, "estimate_error": self.estimate_error}
+
+    def lines(self, dtype_name: str) -> list[str]:
+        """The tables."""
+        powers = ", ".join(f"{power['total']:.2f} ({name})" for name, power in self.exponents.items())
+        width, height = cast("list[int]", self.photo[0]["size_wh"])
+        trips = [*self.growth, *self.album]
+        return [
+            *(line for one in self.contests for line in (*contest.lines(one), "")),
+            f"(e) A photo of {width}x{height} as JPEG, enlarged as its network does, in {dtype_name}: median seconds",
+            "",
+            *whole.stage_lines(self.photo, self.assembling_s),
+            "",
+            f"(f) Peak memory of a new process, {self.memory_model}",
+            "",
+            *memory.lines(self.memory),
+            "",
+            f"(g) Time by size; growth with the power of {powers}",
+            "",
+            *whole.growth_lines(trips),
+            "",
+            f"(h) Estimate against the clock, {len(trips)} pictures: median error {self.estimate_error:.0%}",
+        ]
 
 
-def subject(name: str, args: argparse.Namespace, engine: object) -> Subject:
+def subject(name: str, weights_dir: Path, engine: Engine) -> Subject:
     """Load a network and see how heavy it is."""
-    load = partial(load_model, name, args.weights_dir)
-    model = Model(name, load, engine)  # type: ignore[arg-type]
+    load = partial(load_model, name, weights_dir)
     work = make_upsampler(load(), pick_engine("cpu", "float32")).work_per_pixel
-    return Subject(name=name, load=load, model=model, is_heavy=2 * work > HEAVY)
+    return Subject(name=name, load=load, model=Model(name, load, engine), is_heavy=2 * work > HEAVY)
 
 
-def photo_rows(
+def trips_of_a_photo(
     subjects: list[Subject], restorer: Restorer, picture: RGB, repeats: int, done: Callable[[], object]
 ) -> tuple[list[dict[str, object]], float]:
     """(e): a heavy network once, a light one in turn with itself alone, from which follows what assembling takes."""
@@ -178,11 +215,6 @@ def photo_rows(
         rows.append(whole.around(restorer, one.model, upsampler, picture, repeats=times, bare=alone, done=done))
     known = [value for row in rows if (value := whole.assembling(row)) is not None]
     return rows, min(known)
-
-
-def _write(folder: Path, document: dict[str, object], lines: list[str]) -> None:
-    (folder / "engine.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    (folder / "engine.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
