@@ -6,9 +6,11 @@ import io
 import math
 import random
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 OVERSAMPLING = 4
+GRAIN = 4.0  # levels, standard deviation
 
 
 def scene(width: int, height: int, *, seed: int = 1) -> Image.Image:
@@ -60,9 +62,10 @@ def _tree(draw: ImageDraw.ImageDraw, x: float, y: float, size: float) -> None:
 
 
 def worn_photo(width: int, height: int, *, seed: int = 1) -> bytes:
-    """A small, soft, over-compressed photo as JPEG."""
-    soft = scene(width, height, seed=seed).filter(ImageFilter.GaussianBlur(0.7))
-    return _bytes(soft, "JPEG", quality=55)
+    """A small, soft, grainy, over-compressed photo as JPEG; the grain is what tells it from a drawing."""
+    soft = np.asarray(scene(width, height, seed=seed).filter(ImageFilter.GaussianBlur(0.7)), np.float32)
+    grain = np.random.default_rng(seed).normal(0, GRAIN, (height, width, 1))
+    return _bytes(Image.fromarray((soft + grain).round().clip(0, 255).astype(np.uint8)), "JPEG", quality=55)
 
 
 def emblem(size: int) -> Image.Image:

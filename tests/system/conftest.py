@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from dev.drawings import worn_photo
 from dev.stack import REPOSITORY, Process, Stack
 from emulator import TOKEN, Emulator
 from tasks.messages import job_id
@@ -79,6 +80,11 @@ def picture(width: int, height: int, colour=(120, 90, 60), *, file_format: str =
     buffer = io.BytesIO()
     image.save(buffer, file_format)
     return buffer.getvalue()
+
+
+def grainy_photo(width: int, height: int) -> bytes:
+    """What the planner takes for a photograph, and gives to the model that works longest."""
+    return worn_photo(width, height)
 
 
 def opened(content: bytes) -> Image.Image:

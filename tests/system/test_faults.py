@@ -23,7 +23,7 @@ from emulator import (
     Slow,
 )
 from tasks.messages import JobState, job_id
-from tests.system.conftest import BOT_ID, LEASE_S, opened, picture, running_town
+from tests.system.conftest import BOT_ID, LEASE_S, grainy_photo, opened, picture, running_town
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -46,7 +46,7 @@ def documents_of(town, user):
 
 async def test_restart_frees_the_worker_within_two_seconds_and_no_result_comes(frail):
     user = frail.telegram.user("Rita")
-    photos = [await user.sends_photo(picture(1280, 960)) for _ in range(3)]
+    photos = [await user.sends_photo(grainy_photo(1280, 960)) for _ in range(3)]
     await started(frail, photos[0])
     await asyncio.sleep(1.0)
     began = time.time()
@@ -64,7 +64,7 @@ async def test_restart_frees_the_worker_within_two_seconds_and_no_result_comes(f
 
 async def test_the_cancel_button_stops_a_running_job(frail):
     user = frail.telegram.user("Canny")
-    photo = await user.sends_photo(picture(1280, 960))
+    photo = await user.sends_photo(grainy_photo(1280, 960))
     status = await user.receives_message()
     await user.sees(status, containing="%", timeout=20)
     answer = await user.clicks(en.cancel_button())
@@ -77,7 +77,7 @@ async def test_the_cancel_button_stops_a_running_job(frail):
 
 async def test_a_killed_child_costs_time_but_no_picture(frail):
     user = frail.telegram.user("Kim")
-    photo = await user.sends_photo(picture(*LONG))
+    photo = await user.sends_photo(grainy_photo(*LONG))
     await started(frail, photo)
     (child,) = psutil.Process(frail.workers[0].pid).children()
     child.kill()
@@ -89,7 +89,7 @@ async def test_a_killed_child_costs_time_but_no_picture(frail):
 
 async def test_a_killed_worker_is_replaced_by_another_within_the_lease(frail):
     user = frail.telegram.user("Max")
-    photo = await user.sends_photo(picture(*LONG))
+    photo = await user.sends_photo(grainy_photo(*LONG))
     await started(frail, photo)
     frail.workers[0].kill()
     frail.workers.append(frail.stack.start_worker("another"))
@@ -102,12 +102,54 @@ async def test_a_killed_worker_is_replaced_by_another_within_the_lease(frail):
     assert len(documents_of(frail, user)) == 1
 
 
+def decoding_process(worker):
+    """The process that decodes for a worker's child; it starts with the first picture."""
+    (found,) = [
+        process
+        for process in psutil.Process(worker.pid).children(recursive=True)
+        if "models.decoding.zygote" in process.cmdline()
+    ]
+    return found
+
+
+@pytest.mark.parametrize("end", ["told to end", "killed", "its child killed"])
+async def test_the_process_that_decodes_ends_with_its_worker_however_that_ends(frail, end):
+    user, (worker,) = frail.telegram.user("Zoe"), frail.workers
+    await user.sends_photo(picture(16, 16))
+    await user.receives_document(timeout=30)
+    (child,) = psutil.Process(worker.pid).children()
+    decoding = decoding_process(worker)
+    if end == "told to end":
+        await asyncio.to_thread(worker.stop)
+    elif end == "killed":
+        worker.kill()
+    else:
+        child.kill()
+    gone, _ = await asyncio.to_thread(psutil.wait_procs, [decoding], 10)
+    assert gone == [decoding]
+    if end == "its child killed":  # the next child has one of its own
+        await user.sends_photo(picture(16, 16))
+        await user.receives_documents(2, timeout=60)
+        assert decoding_process(worker).pid != decoding.pid
+
+
+async def test_a_killed_decoding_process_costs_no_picture(frail):
+    user = frail.telegram.user("Zack")
+    await user.sends_photo(picture(16, 16))
+    await user.receives_document(timeout=30)
+    decoding_process(frail.workers[0]).kill()
+    photo = await user.sends_photo(picture(16, 16))
+    document = await user.receives_document(timeout=30)
+    assert document.reply_to is photo
+    assert (await frail.job_of(photo)).attempt == 1
+
+
 async def test_a_worker_told_to_leave_hands_its_job_back_at_once(frail):
     frail.workers[0].stop()
     leaving = frail.stack.start_worker("leaving", REMAP_SIGTERM="SIGQUIT", WORKER_SOFT_SHUTDOWN_S="1")
     await frail.stack.workers_are_ready(leaving)
     user = frail.telegram.user("Leo")
-    photo = await user.sends_photo(picture(1280, 960))
+    photo = await user.sends_photo(grainy_photo(1280, 960))
     await started(frail, photo)
     os.kill(leaving.pid, signal.SIGTERM)
     status = await asyncio.to_thread(leaving.stop, 30)
@@ -117,7 +159,7 @@ async def test_a_worker_told_to_leave_hands_its_job_back_at_once(frail):
 
 async def test_redis_may_restart_during_a_job(frail):
     user = frail.telegram.user("Red")
-    photo = await user.sends_photo(picture(*LONG))
+    photo = await user.sends_photo(grainy_photo(*LONG))
     await started(frail, photo)
     await asyncio.to_thread(frail.stack.redis.stop)
     await asyncio.sleep(1)
@@ -131,7 +173,7 @@ async def test_redis_may_restart_during_a_job(frail):
 
 async def test_redis_may_be_killed_while_jobs_wait(frail):
     user = frail.telegram.user("Kill")
-    photos = [await user.sends_photo(picture(*LONG)), *[await user.sends_photo(picture(12, 12)) for _ in range(4)]]
+    photos = [await user.sends_photo(grainy_photo(*LONG)), *[await user.sends_photo(picture(12, 12)) for _ in range(4)]]
     await started(frail, photos[0])
     await asyncio.sleep(1.2)  # the append-only file is written every second
     await asyncio.to_thread(frail.stack.redis.kill)
@@ -142,7 +184,7 @@ async def test_redis_may_be_killed_while_jobs_wait(frail):
 
 async def test_a_lost_hint_is_repeated_by_the_janitor(frail):
     user = frail.telegram.user("Hint")
-    long = await user.sends_photo(picture(*LONG))
+    long = await user.sends_photo(grainy_photo(*LONG))
     await started(frail, long)
     photo = await user.sends_photo(picture(16, 16))
     async with asyncio.timeout(10):
@@ -199,7 +241,7 @@ async def test_a_send_whose_answer_was_lost_is_repeated_and_flagged(town):
 async def test_a_429_on_progress_delays_no_result_beyond_it(town):
     user = town.telegram.user("Prog")
     town.telegram.misbehaves("editMessageText", RetryAfter(3), times=1, chat=user)
-    await user.sends_photo(picture(*LONG))
+    await user.sends_photo(grainy_photo(*LONG))
     await user.receives_document(timeout=90)
     assert len(town.telegram.calls_of("sendMessage", chat=user)) <= 2  # the status and, at most, "ready"
 
@@ -246,9 +288,9 @@ async def test_a_chat_under_a_long_flood_wait_holds_up_nobody_else_and_gets_its_
 
 
 async def test_a_picture_that_would_take_too_long_is_refused_with_advice(tmp_path, weights):
-    async with running_town(tmp_path, JOB_TIMEOUT_S="2") as town:
+    async with running_town(tmp_path, PICTURE_BUDGET_S="1") as town:
         user = town.telegram.user("Huge")
-        photo = await user.sends_photo(picture(1280, 960))
+        photo = await user.sends_document("huge.jpg", content=picture(6000, 6000, file_format="JPEG"))
         await user.receives_text(containing=en.failed("image_too_large"), timeout=20)
         assert (await town.job_of(photo)).state is JobState.FAILED
         await user.sends_photo(picture(8, 8))

@@ -9,10 +9,12 @@ import random
 import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from bot.texts import BotTexts
+from dev.drawings import transparent_png
 from tasks.messages import JobState
-from tests.system.conftest import mean_colour, opened, picture
+from tests.system.conftest import grainy_photo, mean_colour, opened, picture, running_town
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -71,6 +73,50 @@ async def test_a_sixteen_bit_png_comes_back_with_sixteen_bits(town):
 
 
 @pytest.mark.parametrize(
+    ("file_format", "extension"), [("HEIF", "heic"), ("AVIF", "avif"), ("TIFF", "tif"), ("BMP", "bmp")]
+)
+async def test_a_file_of_any_format_comes_back_in_one_that_everybody_can_open(town, file_format, extension):
+    register_heif_opener()
+    user = town.telegram.user("Kinds")
+    content = io.BytesIO()
+    opened(grainy_photo(96, 64)).save(content, file_format)
+    await user.sends_document(f"p.{extension}", content=content.getvalue())
+    document = await user.receives_document(timeout=30)
+    assert (document.file_name, document.mime_type) == ("p_x4.jpg", "image/jpeg")
+    assert opened(document.content).size == (384, 256)
+
+
+async def test_a_drawing_has_its_own_model_and_comes_back_without_loss(town):
+    user = town.telegram.user("Draw")
+    await user.sends_document("logo.png", content=transparent_png(96))
+    document = await user.receives_document(timeout=30)
+    assert "RealESRGAN_x4plus_anime_6B, " in document.caption
+    assert document.file_name == "logo_x4.png"
+
+
+async def test_what_the_worker_says_of_itself_covers_every_size(town):
+    for card in town.stack.store.workers():
+        sizes = [pixels for pixels, _ in card.estimates]
+        assert sizes == sorted(set(sizes))
+        assert 0 < sizes[0] <= 64_000 <= 1280 * 960 <= sizes[-1]
+        assert all(seconds > 0 for _, seconds in card.estimates)
+
+
+@pytest.mark.parametrize("words", [en, ru])
+async def test_a_picture_that_grows_less_says_so_in_its_caption(tmp_path, weights, words):
+    async with running_town(tmp_path, WORKER_MODEL="realesr-animevideov3") as town:
+        user = town.telegram.user("Large", language_code=words.locale)
+        await user.sends_document("large.jpg", content=grainy_photo(1600, 100))
+        document = await user.receives_document(timeout=60)
+        assert opened(document.content).size == (3200, 200)
+        assert document.file_name == "large_x2.jpg"
+        sizes, made, *notices = document.caption.split("\n")
+        assert "1600×100 → 3200×200" in sizes
+        assert made.startswith("realesr-animevideov3, ")
+        assert notices == [words.notice("scale_limited")]
+
+
+@pytest.mark.parametrize(
     ("content", "code"),
     [
         (b"this is not a picture", "unsupported_format"),
@@ -102,7 +148,7 @@ async def test_a_strange_file_name_comes_back_harmless(town, name):
     user = town.telegram.user("Names")
     await user.sends_document(name, content=picture(8, 8), mime_type="image/png")
     document = await user.receives_document(timeout=30)
-    assert document.file_name.endswith("_x4.png")
+    assert document.file_name.endswith("_x4.jpg")
     assert not set(document.file_name) & set('/\\"\r\n')
 
 
