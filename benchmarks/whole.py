@@ -20,7 +20,8 @@ from models.engine.trunk import Streamable
 from models.engine.upsampler import Tiling, Upsampler, reflect
 from models.engine.watch import Watch
 from models.options import RestoreOptions
-from models.restorer import Restored, Restorer
+from models.restored import Restored
+from models.restorer import Restorer
 
 OUTSCALE = 4
 STAGES = ("decode", "plan", "upscale", "colours", "encode", "total")

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     )
     from models.options import RestoreOptions
     from models.registry import ModelSpec, find_model
-    from models.restorer import Restored, Restorer
+    from models.restored import Restored
+    from models.restorer import Restorer
     from models.weights.store import WeightsStore
 
 __all__ = [
@@ -69,7 +70,7 @@ __all__ = [
 _HOMES = {
     "ModelSpec": "models.registry",
     "RestoreOptions": "models.options",
-    "Restored": "models.restorer",
+    "Restored": "models.restored",
     "Restorer": "models.restorer",
     "WeightsStore": "models.weights.store",
     "detect_architecture": "models.checkpoints.state_dicts",

@@ -76,10 +76,3 @@ class Picture:
     def is_16_bit(self) -> bool:
         """Decided by the file, never by how bright the picture is."""
         return self.pixels.dtype == np.uint16
-
-
-def decode(data: bytes, *, max_pixels: int, max_bytes: int) -> Picture:
-    """Read the first picture of a file in this process, see :func:`models.decoding.decode_here`."""
-    from models.decoding import DecodeLimits, decode_here
-
-    return decode_here(data, DecodeLimits(max_pixels=max_pixels, max_bytes=max_bytes))

@@ -7,46 +7,33 @@ restored = restorer.restore(Path("old.jpg").read_bytes(), RestoreOptions(outscal
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
+from models.choosing import budget_of, candidates_of, choose, names_here, share_of
 from models.colour_lock import lock_colours
 from models.decoding import DecodeLimits, Decoder
-from models.encoding import encode, fits_some_format
+from models.encoding import encode
 from models.engine.device import Engine, available_cores, pick_engine
 from models.engine.memory import free_host_bytes
 from models.engine.model import CutWishes, Model
 from models.engine.upsampler import Tiling
 from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
-from models.errors import OptionsError, OutOfMemory, ResultTooLarge, WeightsMissing
+from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.grain import keep_noise
 from models.loading import digest_of, load_model
 from models.options import RestoreOptions
 from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.planning import (
-    RATINGS,
-    Budget,
-    Candidate,
-    Plan,
-    Traits,
-    Wishes,
-    estimates,
-    explain,
-    look_at,
-    network_share,
-    plan,
-)
-from models.planning.offers import KINDS
+from models.planning import Plan, estimates, explain, look_at
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
+from models.restored import Restored
 from models.stopwatch import Stopwatch
-from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
 
@@ -54,41 +41,6 @@ AUTO = "auto"
 UPSCALE_SHARE = 0.95  # of the progress; the rest is colours and encoding
 MAX_THREADS_PER_CORE = 8  # far beyond any use; hundreds of threads on few cores take minutes, thousands crash
 ENCODER_BYTES_PER_PIXEL = 1.5  # of the result, at the most that a file and the encoder's strips were seen to take
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Restored:
-    """A restored picture as a file, and how it came to be.
-
-    Args:
-        data: the file.
-        extension: without a dot: ``png``, ``jpg``, ``webp``.
-        mime: such as ``image/png``.
-        size_in_wh: width and height of the upright original.
-        size_out_wh: width and height of the result.
-        model: name of the network.
-        device: ``cpu`` or ``cuda:0``.
-        dtype: number format that was used for this picture.
-        seconds: per stage: decode, plan, upscale, colours, encode, total.
-        estimate_s: what the whole was expected to take before the work began.
-        choice: why this model and this scale, in English.
-        recipe: everything needed to make the same bytes again, see :mod:`models.recipe`, with ``made`` and ``seconds``.
-        notices: stable codes of what the owner should be told: those of the decoder, the plan and the encoder.
-    """
-
-    data: bytes = field(repr=False)
-    extension: str
-    mime: str
-    size_in_wh: tuple[int, int]
-    size_out_wh: tuple[int, int]
-    model: str
-    device: str
-    dtype: str
-    seconds: dict[str, float]
-    estimate_s: float
-    choice: str
-    recipe: Mapping[str, object] = field(repr=False)
-    notices: tuple[str, ...] = ()
 
 
 class Restorer:
@@ -188,7 +140,7 @@ class Restorer:
 
     def estimates(self, options: RestoreOptions) -> tuple[tuple[int, float], ...]:
         """Pixels of a sharp photograph, rising, and the seconds it would take under these options."""
-        return estimates(self._candidates(precise=False, size_wh=None), budget_of(options))
+        return estimates(candidates_of(self._models), budget_of(options))
 
     def close(self) -> None:
         """End the process that decodes. The restorer may be used again; it starts another."""
@@ -223,7 +175,7 @@ class Restorer:
         with clock.stage("plan"):
             traits = look_at(picture)
             planes = Planes.of(picture)
-            chosen = self._plan(picture, traits, planes, options)
+            chosen = choose(self._models, picture, traits, options, planes=planes.count)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
             tiling = self._tiling(model, picture, chosen, options)
         work = planes.count * model.work(chosen.lq_wh, tiling)
@@ -276,50 +228,6 @@ class Restorer:
             notices=(*picture.notices, *chosen.notices, *encoded.notices),
         )
 
-    def _plan(self, picture: Picture, traits: Traits, planes: Planes, options: RestoreOptions) -> Plan:
-        """Choose; before a picture is refused or made less of for want of time, measure the machine again."""
-        wishes = Wishes(model=options.model, outscale=options.outscale)
-        budget = budget_of(options)
-
-        def choose() -> Plan:
-            candidates = self._candidates(precise=picture.is_16_bit, size_wh=picture.size_wh, border=options.border)
-            return plan(picture.size_wh, traits, candidates, budget, wishes, planes=planes.count)
-
-        unhurried = plan(
-            picture.size_wh,
-            traits,
-            self._candidates(precise=picture.is_16_bit, size_wh=picture.size_wh, border=options.border),
-            replace(budget, seconds=None),
-            wishes,
-            planes=planes.count,
-        )
-        if unhurried.estimate_s <= budget.allowed_s:
-            chosen = unhurried
-        else:
-            self._models[unhurried.model].calibrate()  # it may have been busy with something else the last time
-            chosen = choose()
-        if options.reduced_to is not None:
-            chosen = replace(chosen, lq_wh=options.reduced_to)
-        if not fits_some_format(picture, chosen.size_out_wh, options.output_format):
-            width, height = chosen.size_out_wh
-            raise ResultTooLarge(f"a result of {width}x{height} has longer sides than {options.output_format} can hold")
-        return chosen
-
-    def _candidates(self, *, precise: bool, size_wh: tuple[int, int] | None, border: int = 0) -> tuple[Candidate, ...]:
-        """The loaded models as the planner sees them; the reflected border counts as part of the picture's pixels."""
-        width, height = size_wh or (1, 1)
-        share = (width + 2 * border) * (height + 2 * border) / (width * height) if size_wh else 1.0
-        return tuple(
-            Candidate(
-                name=name,
-                scale=model.scale,
-                purposes=RATINGS[name].purposes if name in RATINGS else KINDS,
-                rank=RATINGS[name].rank if name in RATINGS else 0,
-                seconds_per_pixel=model.seconds(1, precise=precise) * share,
-            )
-            for name, model in self._models.items()
-        )
-
     def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions) -> Tiling:
         """How the picture is cut; refuses here, with numbers, what the machine has no memory for."""
         width, height = chosen.size_out_wh
@@ -355,26 +263,6 @@ class Restorer:
             keep_noise(enlarged.colours, planes.colours, 1 - options.denoise)
 
 
-def names_here(weights_dir: Path) -> tuple[str, ...]:
-    """The models that the planner rates and that are in the folder, the default first."""
-    present = {row.name for row in WeightsStore(weights_dir).list() if row.state == "present"}
-    return tuple(sorted(present & RATINGS.keys(), key=lambda name: (name != DEFAULT_MODEL, name)))
-
-
-def share_of(chosen: Plan, traits: Traits, options: RestoreOptions) -> float:
-    """How much of the network's picture goes into the result."""
-    return network_share(traits, chosen.outscale) if options.strength is None else options.strength
-
-
 def limits_of(options: RestoreOptions) -> DecodeLimits:
     """What the decoder is told."""
     return DecodeLimits(max_pixels=options.max_input_pixels, max_bytes=options.max_input_bytes)
-
-
-def budget_of(options: RestoreOptions) -> Budget:
-    """What the planner is told."""
-    return Budget(
-        seconds=options.max_seconds,
-        max_output_pixels=options.max_output_pixels,
-        max_output_bytes=options.max_output_bytes if options.outscale is None else None,
-    )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from models.options import OutputFormat, RestoreOptions
-    from models.restorer import Restored, Restorer
+    from models.restored import Restored
+    from models.restorer import Restorer
 
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
 

@@ -12,20 +12,20 @@ from PIL import Image
 
 from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.colour_lock import lock_colours
-from models.engine.upsampler import TiledUpsampler, Tiling
+from models.engine.model import make_upsampler
+from models.engine.upsampler import Upsampler, Tiling
 from models.registry import find_model
-from models.restorer import make_upsampler
 from tests.models.toys import FLOAT32, noise
 
 Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module")
-def compact(shared: Path) -> TiledUpsampler:
+def compact(shared: Path) -> Upsampler:
     return compact_network(shared)
 
 
-def compact_network(shared: Path) -> TiledUpsampler:
+def compact_network(shared: Path) -> Upsampler:
     state = load_state_dict(shared / "weights" / "realesr-animevideov3.pth")
     return make_upsampler(load_network(find_model("realesr-animevideov3"), state), FLOAT32)
 
@@ -93,7 +93,7 @@ def test_every_sixteenth_of_the_picture_gets_its_colour_back(
 
 
 @pytest.mark.parametrize("name", ["set5/baby.png", "set14/pepper.png", "set14/bridge.png"])
-def test_a_real_network_drifts_and_is_brought_back(shared: Path, compact: TiledUpsampler, name: str) -> None:
+def test_a_real_network_drifts_and_is_brought_back(shared: Path, compact: Upsampler, name: str) -> None:
     with Image.open(shared / "images" / "eval" / name) as image:
         gt = np.asarray(image)[:512, :512]
     lq = np.asarray(cv2.resize(gt, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA))

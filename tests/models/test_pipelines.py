@@ -15,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.checkpoints.state_dicts import interpolate, load_network
+from models.decoding import DecodeLimits, decode_here
 from models.engine.device import Engine
 from models.engine.model import make_upsampler
 from models.engine.tiling import Placement
 from models.engine.upsampler import Tiling, Upsampler
-from models.picture import Picture, decode
+from models.picture import Picture
 from models.pixels import Pixels
 from models.registry import find_model
 from models.resize import result_size
@@ -82,7 +83,7 @@ def upsamplers(seeded_weights: Callable[[str], dict[str, NDArray[Any]]]) -> Upsa
 
 
 def read(path: Path) -> Picture:
-    return decode(path.read_bytes(), max_pixels=10**6, max_bytes=10**7)
+    return decode_here(path.read_bytes(), DecodeLimits())
 
 
 def as_the_reference_does(

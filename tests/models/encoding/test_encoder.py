@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import ImageCms
 
+from models.decoding import DecodeLimits, decode_here
 from models.encoding import attempts, encode, encoder, fits_some_format, natural_format
 from models.encoding.description import srgb_profile
 from models.encoding.strips import sample
 from models.errors import OptionsError, ResultTooLarge
-from models.picture import Picture, decode
+from models.picture import Picture
 from tests.models.encoding.containers import jpeg_segments, png_chunks
 from tests.models.toys import noise, opened, pixels_of
 
@@ -277,7 +278,7 @@ def test_description_goes_on_and_nothing_else(wanted: Any) -> None:
         pixels=noise(8, 8, 3), tagged=True, dpi=(300.0, 150.0), taken="2024:05:06 07:08:09", lossless=True
     )
     encoded = encode(picture, wanted)
-    again = decode(encoded.data, max_pixels=100, max_bytes=100_000)
+    again = decode_here(encoded.data, DecodeLimits())
     assert again.taken == "2024:05:06 07:08:09"
     assert wanted == "webp" or tuple(map(round, again.dpi or ())) == (300, 150)
     image = opened(encoded.data)

@@ -1,0 +1,41 @@
+"""What comes out of a restoration: a file, and how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """A restored picture as a file, and how it came to be.
+
+    Args:
+        data: the file.
+        extension: without a dot: ``png``, ``jpg``, ``webp``.
+        mime: such as ``image/png``.
+        size_in_wh: width and height of the upright original.
+        size_out_wh: width and height of the result.
+        model: name of the network.
+        device: ``cpu`` or ``cuda:0``.
+        dtype: number format that was used for this picture.
+        seconds: per stage: decode, plan, upscale, colours, encode, total.
+        estimate_s: what the whole was expected to take before the work began.
+        choice: why this model and this scale, in English.
+        recipe: everything needed to make the same bytes again, see :mod:`models.recipe`, with ``made`` and ``seconds``.
+        notices: stable codes of what the owner should be told: those of the decoder, the plan and the encoder.
+    """
+
+    data: bytes = field(repr=False)
+    extension: str
+    mime: str
+    size_in_wh: tuple[int, int]
+    size_out_wh: tuple[int, int]
+    model: str
+    device: str
+    dtype: str
+    seconds: dict[str, float]
+    estimate_s: float
+    choice: str
+    recipe: Mapping[str, object] = field(repr=False)
+    notices: tuple[str, ...] = ()
