@@ -13,7 +13,7 @@ from PIL import Image
 from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.colour_lock import lock_colours
 from models.engine.model import make_upsampler
-from models.engine.upsampler import Upsampler, Tiling
+from models.engine.upsampler import Tiling, Upsampler
 from models.registry import find_model
 from tests.models.toys import FLOAT32, noise
 
