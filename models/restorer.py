@@ -18,7 +18,7 @@ from models.colour_lock import lock_colours
 from models.decoding import DecodeLimits, Decoder
 from models.encoding import encode
 from models.engine.device import Engine, available_cores, pick_engine
-from models.engine.memory import free_host_bytes
+from models.engine.memory import free_host_bytes, give_back_memory
 from models.engine.model import CutWishes, Model
 from models.engine.upsampler import Tiling
 from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
@@ -168,7 +168,14 @@ class Restorer:
             DeviceError: the machine is at fault.
             RestorationStopped: ``should_stop`` said so. The restorer can be used again at once.
         """
-        options = options or RestoreOptions()
+        try:
+            return self._restore(data, options or RestoreOptions(), on_progress, should_stop)
+        finally:
+            give_back_memory()
+
+    def _restore(
+        self, data: bytes, options: RestoreOptions, on_progress: Progress, should_stop: ShouldStop
+    ) -> Restored:
         clock = Stopwatch()
         with clock.stage("decode"):
             picture = self._decoder.decode(data, limits_of(options))
