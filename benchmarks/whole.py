@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from benchmarks.pictures import RGB, as_jpeg, of_pixels
 from benchmarks.text import seconds, table
-from benchmarks.timing import Runs, Sample, Spread, alternate, growth_exponent, timed
-from models.engine.model import CutWishes, Model
+from benchmarks.timing import Spread, growth_exponent
+from models.engine import upsampler
 from models.engine.rows import RowStream
-from models.engine.tiling import round_up, shifted_spans
-from models.engine.trunk import Streamable
-from models.engine.upsampler import Tiling, Upsampler, reflect
-from models.engine.watch import Watch
 from models.options import RestoreOptions
-from models.restored import Restored
-from models.restorer import Restorer
+from models.restorer import Restored, Restorer
 
 OUTSCALE = 4
 STAGES = ("decode", "plan", "upscale", "colours", "encode", "total")
@@ -59,75 +58,66 @@ def as_trip(restored: Restored, name: str) -> Trip:
     )  # fmt: skip
 
 
-def around(
-    restorer: Restorer, model: Model, upsampler: Upsampler, picture: RGB, *, repeats: int, bare: bool, done: Done
-) -> dict[str, object]:
-    """(e) for one model: the stages of a photo's way, and the network alone on the same photo in turn.
+def around(restorer: Restorer, name: str, picture: RGB, *, repeats: int, done: Done) -> dict[str, object]:
+    """(e) for one model: the stages of a photo's way, and how much of them was the network.
 
     Args:
         restorer: that has the model.
-        model: for how the photo is cut.
-        upsampler: of the same network, number format and device.
-        picture: the photo, sent as JPEG of quality 90 and enlarged as much as the network does.
+        name: of the model.
+        picture: the photo, sent as JPEG of quality 90 and enlarged fourfold.
         repeats: how often.
-        bare: run the network alone, too.
         done: called after each run.
     """
     data = as_jpeg(picture)
-    options = RestoreOptions(model=model.name, outscale=model.scale, output_format="jpeg")
-    size_wh = picture.shape[1], picture.shape[0]
-    tiling = model.tiling(size_wh, CutWishes(border=options.border), upsampler.engine)
-    trips: list[Trip] = []
-
-    def whole() -> None:
-        trips.append(trip(restorer, "photo", data, options))
-
-    contestants: dict[str, Callable[[], tuple[Sample, None]]] = {"whole": lambda: timed(whole)}
-    if bare:
-        contestants["bare"] = lambda: timed(lambda: alone(upsampler, picture, tiling))
-    runs = alternate(contestants, repeats, done)
+    options = RestoreOptions(model=name, outscale=OUTSCALE, output_format="jpeg")
+    rows: list[dict[str, float]] = []
+    for _ in range(repeats):
+        with network_clock() as clock:
+            seconds_by_stage = trip(restorer, "photo", data, options).seconds
+        if not clock.seconds:
+            raise RuntimeError(f"{name} is not streamed, so the time of its network is not known")
+        outside = seconds_by_stage["total"] - clock.seconds
+        rows.append({**seconds_by_stage, "network": clock.seconds, "around": outside, "share": outside / clock.seconds})
+        done()
     return {
-        "model": model.name,
-        "size_wh": list(size_wh),
-        "stages": {stage: asdict(Spread.of([one.seconds[stage] for one in trips])) for stage in STAGES},
-        "trips": [asdict(one) for one in trips],
-        "whole_s": _samples(runs["whole"]),
-        "bare_s": _samples(runs["bare"]) if bare else None,
+        "model": name,
+        "size_wh": [picture.shape[1], picture.shape[0]],
+        "stages": {stage: asdict(Spread.of([row[stage] for row in rows])) for stage in rows[0]},
+        "samples": rows,
     }
 
 
-def assembling(row: dict[str, object]) -> float | None:
-    """Median seconds that cutting, rounding and assembling take within ``upscale``; None where it was not measured."""
-    if row["bare_s"] is None:
-        return None
-    bare = [sample["wall_s"] for sample in cast("list[dict[str, float]]", row["bare_s"])]
-    return max(0.0, _stage(row, "upscale") - float(np.median(bare)))
+@dataclass
+class Clock:
+    """Seconds that networks took."""
+
+    seconds: float = 0.0
 
 
-def overhead(row: dict[str, object], assembling_s: float) -> tuple[float, float]:
-    """Seconds around the network, and their share of the network's own."""
-    network = _stage(row, "upscale") - assembling_s
-    around_s = _stage(row, "total") - network
-    return around_s, around_s / network
+@contextmanager
+def network_clock() -> Iterator[Clock]:
+    """Time the networks of all that is restored meanwhile, whole pictures through rows of them.
 
+    Subtracting a run of the network alone would do as well on a quiet machine; on any other the difference of two
+    long times is mostly noise. A GPU is waited for, so there what it does at the same time as the host counts twice.
+    """
+    clock = Clock()
 
-@torch.inference_mode()
-def alone(upsampler: Upsampler, picture: RGB, tiling: Tiling) -> None:
-    """The network over all rows of a picture, as it is streamed, and nothing else; the result stays on the device."""
-    padded = reflect(picture, tiling.border, align=upsampler.align)
-    height, width = padded.shape[:2]
-    device, dtype = upsampler.engine.device, upsampler.engine.dtype
-    lq = torch.from_numpy(padded).to(device, dtype).div_(255).permute(2, 0, 1).unsqueeze(0)
-    step = round_up(tiling.rows or tiling.tile or height, upsampler.align)
-    overlap = round_up(tiling.overlap, upsampler.align)
-    for span in shifted_spans(width, tiling.tile or width, overlap, upsampler.align):
-        stream = RowStream(cast("Streamable", upsampler.network), height // upsampler.align, Watch(total=1))
-        for top in range(0, height, step):
-            rows = lq[:, :, top : top + step, span.window_start : span.window_stop]
-            for _ in stream.push(rows.contiguous(memory_format=torch.channels_last)):
-                pass
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    class Clocked(RowStream):
+        def push(self, lq: Tensor) -> Iterator[Tensor]:
+            steps = super().push(lq)
+            while True:
+                start = time.perf_counter()
+                sr = next(steps, None)
+                if lq.device.type == "cuda":
+                    torch.cuda.synchronize(lq.device)
+                clock.seconds += time.perf_counter() - start
+                if sr is None:
+                    return
+                yield sr
+
+    with patch.object(upsampler, "RowStream", Clocked):
+        yield clock
 
 
 def growth(restorer: Restorer, name: str, picture: RGB, megapixels: Sequence[float], done: Done) -> list[Trip]:
@@ -164,21 +154,18 @@ def exponents(trips: Sequence[Trip]) -> dict[str, float]:
     return {stage: growth_exponent(sizes, [one.seconds[stage] for one in trips]) for stage in ("total", "upscale")}
 
 
-def stage_lines(rows: Sequence[dict[str, object]], assembling_s: float) -> list[str]:
+def stage_lines(rows: Sequence[dict[str, object]]) -> list[str]:
     """(e) as a table, medians."""
-    head = ("model", *STAGES, "around the network, s", "share of it")
-    cells = []
-    for row in rows:
-        around_s, share = overhead(row, assembling_s)
-        cells.append(
-            [str(row["model"]), *(seconds(_stage(row, stage)) for stage in STAGES), seconds(around_s), f"{share:.1%}"]
-        )
-    return [
-        *table(head, cells),
-        "",
-        f"Of upscale, {seconds(assembling_s)} s are cutting, rounding and assembling: what the quicker model takes",
-        "beyond its network alone, run in turn. They count as around the network, for both: results are as large.",
+    head = ("model", *STAGES, "network", "around it", "share of the network")
+    cells = [
+        [
+            str(row["model"]),
+            *(seconds(_stage(row, stage)) for stage in (*STAGES, "network", "around")),
+            f"{_stage(row, 'share'):.1%}",
+        ]
+        for row in rows
     ]
+    return table(head, cells)
 
 
 def growth_lines(trips: Sequence[Trip]) -> list[str]:
@@ -202,7 +189,3 @@ def growth_lines(trips: Sequence[Trip]) -> list[str]:
 
 def _stage(row: dict[str, object], stage: str) -> float:
     return cast("dict[str, dict[str, float]]", row["stages"])[stage]["median"]
-
-
-def _samples(runs: Runs[None]) -> list[dict[str, float]]:
-    return [asdict(sample) for sample in runs.samples]
