@@ -69,6 +69,7 @@ class RowStream:
         self._watch = watch
         self._layers = network.layers()
         self._maps = [FeatureRows() for _ in range(len(self._layers) + 1)]
+        self._step = 0  # rows of the largest push
         self._done = 0  # rows of the last map that went through the tail
         self._shares = work_shares(self._layers)
         self._users = users_of(self._layers)
@@ -84,21 +85,33 @@ class RowStream:
             (1, 3, n, W * scale), the next rows of the result, not clamped; never an empty one.
         """
         folded = _to_rows(self._network.fold(lq))
+        self._step = max(self._step, len(folded))
         self._put(0, folded)
+        while self._sweep():
+            yield from self._finish()
+
+    def _sweep(self) -> bool:
+        """Take what has arrived down the trunk, by no more rows than one push has; False if nothing moved.
+
+        After the last push every layer is as many rows behind as it is deep: all at once would be a flood.
+        """
+        moved = False
         for index, layer in enumerate(self._layers, start=1):
-            self._run(index, layer)
+            moved = self._run(index, layer) or moved
             for used in self._forget_after[index]:
                 self._maps[used].forget(self._still_needed(used))
-        yield from self._finish()
+        return moved
 
     def _put(self, index: int, rows: Tensor) -> None:
         feature_map = self._maps[index]
         feature_map.append(rows, is_last=feature_map.end + len(rows) == self._height)
 
-    def _run(self, index: int, layer: Layer) -> None:
-        start, stop = self._maps[index].end, self._complete(layer)
+    def _run(self, index: int, layer: Layer) -> bool:
+        """The next rows of one layer; False if it has to wait for others."""
+        start = self._maps[index].end
+        stop = min(self._complete(layer), start + self._step)
         if stop <= start:
-            return
+            return False
         self._watch.check()
         seen = [self._maps[number].between(start - 1, stop + 1) for number in layer.inputs]
         rows = _convolve(seen[0] if len(seen) == 1 else torch.cat(seen, dim=2), layer)
@@ -107,6 +120,7 @@ class RowStream:
         self._put(index, rows)
         pixels = rows.shape[0] * rows.shape[1] * self._network.unshuffle**2
         self._watch.finished(self._shares[index - 1] * pixels)
+        return True
 
     def _complete(self, layer: Layer) -> int:
         """Rows [.., this) of the layer can be computed from what has arrived."""
