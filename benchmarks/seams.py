@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks import machine
 from benchmarks.pictures import RGB, SHARED, mosaic, smooth_noise
 from benchmarks.pictures import photo as read
 from benchmarks.text import table
@@ -41,7 +43,11 @@ def main(models: Sequence[str], weights_dir: Path, out: Path, *, quick: bool) ->
 
     pictures = chosen_pictures(1 if quick else len(PICTURES))
     curves: list[dict[str, object]] = []
-    lines: list[str] = []
+    lines = [
+        f"How far a cut can be seen, float32: {machine.in_words(machine.facts(torch.device('cpu')))}",
+        f"{len(pictures)} pictures of {WIDTH}x{HEIGHT}, each cut once, all rows and channels",
+        "",
+    ]
     with tqdm(total=len(models) * len(pictures), unit=" pictures", file=sys.stderr, disable=None) as bar:
         for name in models:
             bar.set_description(name)

@@ -17,10 +17,10 @@ from torch import Tensor
 from benchmarks.pictures import RGB, as_jpeg, of_pixels
 from benchmarks.text import seconds, table
 from benchmarks.timing import Spread, growth_exponent
+from models import Restored, Restorer
 from models.engine import upsampler
 from models.engine.rows import RowStream
 from models.options import RestoreOptions
-from models.restorer import Restored, Restorer
 
 OUTSCALE = 4
 STAGES = ("decode", "plan", "upscale", "colours", "encode", "total")
