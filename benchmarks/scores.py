@@ -24,8 +24,12 @@ C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 def luma(picture: Levels) -> Plane:
     """(H, W) gray or (H, W, 3) RGB to (H, W) in [16, 235]."""
-    colours = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
-    return np.asarray(colours.astype(np.float64) @ (np.array(LUMA) / PEAK) + BLACK)
+    return np.asarray(coloured(picture).astype(np.float64) @ (np.array(LUMA) / PEAK) + BLACK)
+
+
+def coloured(picture: Levels) -> Levels:
+    """(H, W) gray or (H, W, 3) as (H, W, 3), for a gray picture may come as either."""
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
 
 
 def within(plane: Plane, border: int) -> Plane:
@@ -57,17 +61,17 @@ def ssim(ours: Plane, theirs: Plane) -> float:
 
 def colour_difference(result: Levels, lq: Levels) -> float:
     """Mean absolute difference of the result, averaged down to the input's size, from the input, in levels."""
-    return float(np.abs(_reduced(result, lq) - lq).mean())
+    return float(np.abs(_reduced(result, lq) - coloured(lq)).mean())
 
 
 def colour_drift(result: Levels, lq: Levels) -> float:
     """How far the mean of the channel that drifted most lies from the input's, in levels."""
-    return float(np.abs((_reduced(result, lq) - lq).mean(axis=(0, 1))).max())
+    return float(np.abs((_reduced(result, lq) - coloured(lq)).mean(axis=(0, 1))).max())
 
 
 def delta_e(result: Levels, lq: Levels) -> float:
     """Mean distance of the same two in CIE L*a*b* (1976), where about 1 can just be seen."""
-    ours, theirs = (_lab(picture.astype(np.float32)) for picture in (_reduced(result, lq), lq))
+    ours, theirs = (_lab(picture.astype(np.float32)) for picture in (_reduced(result, lq), coloured(lq)))
     return float(np.linalg.norm(ours - theirs, axis=2).mean())
 
 
@@ -78,11 +82,10 @@ def _blurred(plane: Plane) -> Plane:
 
 
 def _reduced(result: Levels, lq: Levels) -> Plane:
-    """The mean of the area that each pixel of the input covers, not rounded; of the input's size and channels."""
+    """The mean of the area that each pixel of the input covers, not rounded: (h, w, 3) of the input's size."""
     size_wh = lq.shape[1], lq.shape[0]
-    return np.asarray(cv2.resize(result.astype(np.float64), size_wh, interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(coloured(result).astype(np.float64), size_wh, interpolation=cv2.INTER_AREA))
 
 
 def _lab(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    three = colours if colours.ndim == 3 else np.repeat(colours[..., None], 3, axis=2)
-    return np.asarray(cv2.cvtColor(np.ascontiguousarray(three / np.float32(PEAK)), cv2.COLOR_RGB2LAB))
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(colours / np.float32(PEAK)), cv2.COLOR_RGB2LAB))

@@ -102,6 +102,15 @@ def test_drift_is_that_of_the_worst_channel_and_does_not_see_differences_that_ca
     assert colour_difference(result, lq) == pytest.approx((2 + 0 + 3) / 3)
 
 
+def test_a_gray_picture_scores_alike_as_one_channel_and_as_three():
+    gray, lq = noise(7, 16, 16), noise(8, 4, 4)
+    as_rgb = [np.repeat(picture[..., None], 3, axis=2) for picture in (gray, lq)]
+    for score in (colour_difference, colour_drift, delta_e):
+        expected = score(*as_rgb)
+        assert expected > 0
+        assert score(gray, as_rgb[1]) == score(as_rgb[0], lq) == score(gray, lq) == expected
+
+
 def test_black_and_white_are_a_hundred_apart():
     assert delta_e(np.zeros((4, 4), np.uint8), np.full((2, 2), 255, np.uint8)) == pytest.approx(100, abs=0.01)
 
