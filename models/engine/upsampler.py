@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.engine.checks import statistics, verdict
+from models.engine.checks import PATCH, statistics, verdict
 from models.engine.device import Engine
 from models.engine.resample import LOBES, RowResampler
 from models.engine.rows import RowStream
@@ -275,8 +275,10 @@ class SlabWriter:
         own = (first - band.y, stop - band.y), (x - band.x, self._right + self._border - band.x)
         rows, columns = (slice(begin * self._scale, end * self._scale) for begin, end in own)
         sr = band.sr[:, rows, columns]
-        lq = self._padded[first:stop, x : self._right + self._border]
-        numbers = self._home(statistics(sr, _as_planes(lq)))
+        columns = slice(x, self._right + self._border)
+        lq = self._padded[first:stop, columns]
+        around = self._padded[max(0, first - PATCH) : stop + PATCH, columns]
+        numbers = self._home(statistics(sr, _as_planes(lq), _as_planes(around)))
         sr = sr.clamp(0.0, 1.0)
         if lq.ndim == 2:
             sr = torch.tensordot(sr.new_tensor(LUMA), sr, dims=1).unsqueeze(0)
