@@ -49,9 +49,9 @@ class Conv3x3(nn.Module):
             assert isinstance(conv, nn.Conv2d)
             assert conv.bias is not None
             # Mostly the pixel itself, so that what comes out can be recognised.
-            conv.weight.data = torch.rand(3, 3, 3, 3, generator=generator) / 67
-            conv.weight.data[range(3), range(3), 1, 1] += 0.8
-            conv.bias.data = torch.full((3,), 0.01)
+            conv.weight.data = torch.rand(3, 3, 3, 3, generator=generator) / 67 / convolutions
+            conv.weight.data[range(3), range(3), 1, 1] += 1 - 0.2 / convolutions
+            conv.bias.data = torch.full((3,), 0.01 / convolutions)
 
     def forward(self, lq: Tensor) -> Tensor:
         for conv in self.convs:
