@@ -17,6 +17,7 @@ from models.errors import RestorationStopped
 Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
 
+ROUNDING = 1e-9  # shares of hundreds of layers add up to one only about
 STEP = 0.005  # of the whole; finer reports are not passed on
 
 
@@ -68,7 +69,8 @@ class Watch:
     def finished(self, work: float) -> None:
         """What was being computed is complete; it was ``work`` in all."""
         self._done += work
-        self._report(min(self._done / self._total, 1.0))
+        fraction = self._done / self._total
+        self._report(1.0 if fraction > 1.0 - ROUNDING else fraction)
 
     def _report(self, fraction: float) -> None:
         if fraction >= self._reported + STEP or (fraction == 1.0 and self._reported < 1.0):
