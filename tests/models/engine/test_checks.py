@@ -76,8 +76,8 @@ def test_what_a_network_should_make_is_never_called_spoiled() -> None:
         (lambda sr: torch.full_like(sr, 0.5), "one colour"),
         (lambda sr: sr.mean(dim=(1, 2), keepdim=True).expand_as(sr), "one colour"),
         (lambda sr: 0.5 + 0.1 * (sr - 0.5), "one colour"),
-        (lambda sr: 1 - sr, None),
-        (lambda sr: sr.flip(2), None),
+        (lambda sr: 1 - sr, "another picture"),
+        (lambda sr: sr.flip(2), "another picture"),
         (lambda sr: torch.rand(sr.shape, generator=torch.Generator().manual_seed(1)), None),
     ],
 )
@@ -87,22 +87,11 @@ def test_nonsense_is_found_in_any_band(spoil: Callable[[Tensor], Tensor], compla
     assert complaint is None or set(found) == {complaint}
 
 
-@pytest.mark.parametrize("nonsense", [torch.zeros_like, torch.ones_like, lambda sr: 1 - sr], ids=["0", "1", "-"])
-def test_a_small_part_that_is_nonsense_is_not_lost_in_the_rest(nonsense: Callable[[Tensor], Tensor]) -> None:
-    lq = scene()
-    for top in range(0, SIDE - 63, 16):
-        for left in range(0, SIDE - 63, 16):
-            sr = enlarged(lq)
-            part = (slice(None), *(slice(SCALE * start, SCALE * (start + 64)) for start in (top, left)))
-            sr[part] = nonsense(sr[part])
-            assert judge(sr, lq) is not None
-
-
 def test_rows_of_a_distant_place_are_another_picture() -> None:
     everything = list(bands())
     for place, (lq, _) in enumerate(everything):
         others = [sr for other, (_, sr) in enumerate(everything) if abs(other - place) > 1]
-        assert None not in {judge(sr, lq) for sr in others}
+        assert {judge(sr, lq) for sr in others} == {"another picture"}
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (120, 120, 120), (200, 30, 30), (3, 3, 3)])

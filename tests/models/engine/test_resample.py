@@ -73,7 +73,7 @@ def test_a_slab_gives_its_columns_of_the_whole(width: int, new_width: int, bound
     picture = torch.from_numpy(noise(9, width, 3).astype(np.float32)).permute(2, 0, 1)
     start, stop = sorted(int(bound * new_width) for bound in bounds)
     start = min(start, new_width - 1)
-    start, stop = min(start, new_width - 1), max(stop, start + 1)
+    stop = max(stop, start + 1)
     left, right = Taps.of(width, new_width).needed(start, stop)
     slab = RowResampler((9, width), (7, new_width), left=left, columns=(start, stop))
     whole = RowResampler((9, width), (7, new_width))
