@@ -39,6 +39,13 @@ async def started(town, message):
     return job
 
 
+async def ended(town, message):
+    """Wait until the books say that the job is done; its document is there a moment before."""
+    async with asyncio.timeout(30):
+        while (await town.job_of(message)).state is not JobState.DONE:
+            await asyncio.sleep(0.02)
+
+
 def documents_of(town, user):
     """How many documents the bot brought into a chat, by sending or by editing."""
     return [message for message in user.chat.messages if message.from_bot and message.kind == "document"]
@@ -115,8 +122,9 @@ def decoding_process(worker):
 @pytest.mark.parametrize("end", ["told to end", "killed", "its child killed"])
 async def test_the_process_that_decodes_ends_with_its_worker_however_that_ends(frail, end):
     user, (worker,) = frail.telegram.user("Zoe"), frail.workers
-    await user.sends_photo(picture(16, 16))
+    photo = await user.sends_photo(picture(16, 16))
     await user.receives_document(timeout=30)
+    await ended(frail, photo)
     (child,) = psutil.Process(worker.pid).children()
     decoding = decoding_process(worker)
     if end == "told to end":
@@ -128,8 +136,9 @@ async def test_the_process_that_decodes_ends_with_its_worker_however_that_ends(f
     gone, _ = await asyncio.to_thread(psutil.wait_procs, [decoding], 10)
     assert gone == [decoding]
     if end == "its child killed":  # the next child has one of its own
-        await user.sends_photo(picture(16, 16))
-        await user.receives_documents(2, timeout=60)
+        photo = await user.sends_photo(picture(16, 16))
+        document = await user.receives_document(timeout=60)
+        assert document.reply_to is photo
         assert decoding_process(worker).pid != decoding.pid
 
 
@@ -232,9 +241,7 @@ async def test_a_send_whose_answer_was_lost_is_repeated_and_flagged(town):
     town.telegram.misbehaves("sendDocument", ResetAfter(), times=1, chat=user)
     photo = await user.sends_photo(picture(16, 16))
     await user.receives_documents(2, timeout=40)
-    async with asyncio.timeout(5):
-        while (await town.job_of(photo)).state is not JobState.DONE:
-            await asyncio.sleep(0.05)
+    await ended(town, photo)
     assert (await town.job_of(photo)).resent
 
 
