@@ -1,7 +1,8 @@
-"""The super-resolution models that can be fetched: where from, how big, which digest, which licence.
+"""The super-resolution models there are: where from, how big, which digest, which licence.
 
-Sizes and digests were confirmed by at least two sources that do not copy one another; the releases
-themselves publish none, so these pins are the trust anchor. Free of torch and of any I/O.
+Sizes and digests of the official ones were confirmed by at least two sources that do not copy one another; the
+releases themselves publish none, so these pins are the trust anchor. Our own ship with the repository, in ``weights/``.
+Free of torch and of any I/O.
 """
 
 from __future__ import annotations
@@ -13,9 +14,15 @@ from dataclasses import dataclass
 from models.checkpoints.architecture import Architecture
 from models.errors import OptionsError
 
-DEFAULT_MODEL = "RealESRGAN_x4plus"
+DEFAULT_MODEL = "RealESRGAN_x4plus"  # what is fetched where nobody says which
+SHIPPED_MODEL = "restora-compact"
+ALIASES = {"compact": SHIPPED_MODEL}  # short names for the command line and for settings
 BSD = "BSD-3-Clause"
-DENOISE_PARTNERS = {"realesr-general-x4v3": "realesr-general-wdn-x4v3"}  # strength 1 to strength 0
+MIT = "MIT"
+DENOISE_PARTNERS = {  # strength 1 to strength 0
+    "realesr-general-x4v3": "realesr-general-wdn-x4v3",
+    SHIPPED_MODEL: "restora-compact-detail",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +75,11 @@ Mirror = UrlMirror | RepackMirror | WheelMirror
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """One official model: its file, where that comes from, and the network it fits."""
+    """One model: its file, where that comes from (nowhere, if it ships with the repository), and its network."""
 
     name: str
     file: str
-    url: str
+    url: str | None = None
     pin: Pin
     mirrors: tuple[Mirror, ...] = ()
     licence: str = BSD
@@ -85,9 +92,14 @@ class ModelSpec:
         return self.architecture.scale
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether the file is part of the repository, and of every image, and so is never downloaded."""
+        return self.url is None
+
+    @property
     def sources(self) -> tuple[Mirror, ...]:
         """The official address, then the mirrors, in the order in which they are tried."""
-        return (UrlMirror(url=self.url), *self.mirrors)
+        return self.mirrors if self.url is None else (UrlMirror(url=self.url), *self.mirrors)
 
     @property
     def accepted_sha256(self) -> frozenset[str]:
@@ -98,18 +110,18 @@ class ModelSpec:
 
 
 def find_model(name: str, *, also: Iterable[str] = ()) -> ModelSpec:
-    """Look a model up by its official name.
+    """Look a model up by its official name, or a short one.
 
     Args:
-        name: as in ``MODELS``; case matters.
+        name: as in ``MODELS`` or ``ALIASES``; case matters.
         also: names of the caller's own that may be suggested.
 
     Raises:
         OptionsError: there is no such model; names those that are and the closest.
     """
-    if name in MODELS:
-        return MODELS[name]
-    known = sorted({*MODELS, *also})
+    if ALIASES.get(name, name) in MODELS:
+        return MODELS[ALIASES.get(name, name)]
+    known = sorted({*MODELS, *ALIASES, *also})
     by_folded_name = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), by_folded_name, n=1)
     hint = f" Did you mean {by_folded_name[close[0]]}?" if close else ""
@@ -261,6 +273,22 @@ _TABLE = (
         ),
         architecture=_srvgg(num_conv=16),
         purpose="drawings and anime, smallest and quickest",
+    ),
+    ModelSpec(
+        name=SHIPPED_MODEL,
+        file="restora-compact.safetensors",
+        pin=Pin(bytes=0, sha256="0" * 63 + "1"),  # of no file, so that none is taken for it yet
+        licence=MIT,
+        architecture=_srvgg(num_conv=24),
+        purpose="photographs, in seconds; ships with Restora; --denoise",
+    ),
+    ModelSpec(
+        name="restora-compact-detail",
+        file="restora-compact-detail.safetensors",
+        pin=Pin(bytes=0, sha256="0" * 63 + "2"),
+        licence=MIT,
+        architecture=_srvgg(num_conv=24),
+        purpose="the same, keeping the grain; blended with it by --denoise",
     ),
 )
 

@@ -34,6 +34,7 @@ from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
 from models.stopwatch import Stopwatch
+from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +79,8 @@ class Restorer:
         """Load one network by name, or all that the planner knows to choose among.
 
         Args:
-            model: a name of the registry, or of weights brought into the folder; ``auto``: whatever is in the folder of
-                the models that ``models.planning`` rates.
+            model: a name of the registry, a short name, or a name of weights brought into the folder; ``auto``:
+                whatever is there of the models that ``models.planning`` rates, the shipped one among them.
             weights_dir: the weights folder.
             device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
             dtype: ``auto``, ``bfloat16``, ``float16`` or ``float32``.
@@ -98,7 +99,7 @@ class Restorer:
         threads = threads or available_cores()
         torch.set_num_threads(threads)
         engine = pick_engine(device, dtype)
-        names = names_here(weights_dir) if model == AUTO else (model,)
+        names = names_here(weights_dir) if model == AUTO else (WeightsStore(weights_dir).full_name(model),)
         if not names:
             raise WeightsMissing(
                 f"no weights in {weights_dir}; bring them with: python -m models weights fetch {DEFAULT_MODEL}"

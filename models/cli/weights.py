@@ -1,4 +1,4 @@
-"""``python -m models weights``: list, fetch, verify and import checkpoints."""
+"""``python -m models weights``: list, fetch, verify, import and pin checkpoints."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from models.errors import RestorationError, WeightsMissing
-from models.registry import DEFAULT_MODEL, MODELS
+from models.registry import DEFAULT_MODEL, MODELS, find_model
+from models.weights.file import pin_of
 from models.weights.http import Progress
-from models.weights.listing import ModelRow
+from models.weights.listing import SHIPPED, ModelRow
 from models.weights.store import DEFAULT_FOLDER, WeightsStore
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ MIRROR_VARIABLE = "RESTORA_WEIGHTS_MIRROR"
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Describe the command and its four verbs."""
-    parser = subparsers.add_parser("weights", help="list, fetch, verify and import checkpoints")
+    """Describe the command and its five verbs."""
+    parser = subparsers.add_parser("weights", help="list, fetch, verify, import and pin checkpoints")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     folder = argparse.ArgumentParser(add_help=False)
     folder.add_argument(
@@ -68,6 +69,10 @@ def add_parser(subparsers: Subparsers) -> None:
     verb.add_argument("--replace", action="store_true", help="overwrite a model of that name")
     verb.set_defaults(run=_import)
 
+    verb = verbs.add_parser("pin", help="print size and SHA-256 of files as models/registry.py has them")
+    verb.add_argument("files", nargs="+", type=Path, metavar="FILE", help="checkpoints, which have to be loadable")
+    verb.set_defaults(run=_pin)
+
 
 def _list(args: argparse.Namespace) -> int:
     rows = WeightsStore(args.dir).list()
@@ -83,7 +88,8 @@ def _list(args: argparse.Namespace) -> int:
 
 def _cells(row: ModelRow) -> tuple[str, ...]:
     scale = f"x{row.scale}" if row.scale else "?"
-    return row.name, scale, row.licence, f"{row.bytes / 1e6:.1f} MB", row.state, row.purpose
+    state = "shipped" if row.source == SHIPPED else row.state
+    return row.name, scale, row.licence, f"{row.bytes / 1e6:.1f} MB", state, row.purpose
 
 
 def _fetch(args: argparse.Namespace) -> int:
@@ -102,7 +108,7 @@ def _fetch(args: argparse.Namespace) -> int:
             _notify(f"error: {exc}")
             failed = True
         else:
-            row = next(row for row in store.list() if row.name == name)
+            row = next(row for row in store.list() if row.name == find_model(name).name)
             _print(f"{path}  (licence {row.licence}, from {row.source})")
     return int(failed)
 
@@ -131,6 +137,17 @@ def _verdict(store: WeightsStore, name: str) -> dict[str, str | None]:
 def _import(args: argparse.Namespace) -> int:
     path = WeightsStore(args.dir).import_files(tuple(args.files), name=args.name, replace=args.replace)
     _print(f"{path}; use it with: python -m models restore --model {path.stem} IN OUT")
+    return 0
+
+
+def _pin(args: argparse.Namespace) -> int:
+    from models.weights.convert import convert  # keeps listing free of torch
+
+    for path in args.files:
+        _, architecture = convert((path,))  # tried on its network: what cannot be loaded gets no pin
+        pin = pin_of(path)
+        _print(f"{path}: {architecture}")
+        _print(f'        pin=Pin(bytes={pin.bytes:_}, sha256="{pin.sha256}"),')
     return 0
 
 

@@ -23,6 +23,7 @@ from safetensors.numpy import save_file
 
 from models.checkpoints.architecture import Architecture
 from models.errors import WeightsRefused, WeightsUnavailable
+from models.registry import Pin
 
 READABLE = 0o644  # safetensors writes for its owner alone; a worker may run as somebody else
 
@@ -99,6 +100,16 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, in lower-case hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def pin_of(path: Path) -> Pin:
+    """Size and SHA-256 of a file."""
+    return Pin(bytes=path.stat().st_size, sha256=sha256_of(path))
+
+
+def is_pinned(path: Path, pin: Pin) -> bool:
+    """Whether a file is just what ``pin`` says; reads it only if its size fits."""
+    return path.stat().st_size == pin.bytes and sha256_of(path) == pin.sha256
 
 
 def _label(metadata: Mapping[str, str] | None, path: Path) -> Label:

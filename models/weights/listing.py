@@ -1,4 +1,4 @@
-"""What ``weights list`` shows of a model, read without looking at a tensor."""
+"""What ``weights list`` shows of a model, read without loading a tensor."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from models.errors import WeightsRefused
-from models.registry import MODELS
-from models.weights.file import read_label
+from models.registry import MODELS, ModelSpec
+from models.weights.file import is_pinned, read_label
 
 State = Literal["present", "missing", "damaged"]
 IMPORTED = "imported"
+SHIPPED = "the Restora repository"  # the source of what was not fetched from anywhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,8 @@ class ModelRow:
 def row_of(name: str, path: Path) -> ModelRow:
     """Describe a model, registered or lying at ``path``."""
     spec = MODELS.get(name)
+    if spec is not None and spec.is_shipped:
+        return _shipped_row(spec, path)
     scale, licence, purpose = (spec.scale, spec.licence, spec.purpose) if spec else (None, "unknown", IMPORTED)
     state: State = "missing"
     size, source = spec.pin.bytes if spec else 0, None
@@ -42,3 +45,18 @@ def row_of(name: str, path: Path) -> ModelRow:
         else:
             state, scale, licence, source = "present", label.architecture.scale, label.licence, label.source
     return ModelRow(name=name, state=state, scale=scale, bytes=size, licence=licence, source=source, purpose=purpose)
+
+
+def _shipped_row(spec: ModelSpec, path: Path) -> ModelRow:
+    state: State = "missing"
+    if path.is_file():
+        state = "present" if is_pinned(path, spec.pin) else "damaged"
+    return ModelRow(
+        name=spec.name,
+        state=state,
+        scale=spec.scale,
+        bytes=path.stat().st_size if state != "missing" else spec.pin.bytes,
+        licence=spec.licence,
+        source=SHIPPED if state == "present" else None,
+        purpose=spec.purpose,
+    )

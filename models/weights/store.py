@@ -1,8 +1,9 @@
 """The folder of weights: what is there, whether it is sound, and how the rest gets there.
 
 An official file is fetched from the first mirror that gives it, checked against its pinned size and
-SHA-256 before anything reads it, and kept as a sealed safetensors copy (``models.weights.file``). Looking
-at the folder is free of torch; only turning a checkpoint into such a copy loads it.
+SHA-256 before anything reads it, and kept as a sealed safetensors copy (``models.weights.file``). A model that
+ships with the repository is read from there, whatever folder is used for the others, and is pinned in the same way.
+Looking at the folder is free of torch; only turning a checkpoint into such a copy loads it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from models.checkpoints.architecture import Architecture
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
-from models.registry import MODELS, ModelSpec, find_model
-from models.weights.file import Label, sha256_of, verify_sealed, write_sealed
+from models.registry import ALIASES, MODELS, ModelSpec, find_model
+from models.weights.file import Label, is_pinned, pin_of, sha256_of, verify_sealed, write_sealed
 from models.weights.http import Progress
-from models.weights.listing import ModelRow, row_of
+from models.weights.listing import SHIPPED, ModelRow, row_of
 from models.weights.mirrors import Ladder, Notify
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "weights"
+SHIPPED_FOLDER = DEFAULT_FOLDER  # of this source tree, in an image as well; nothing is ever written there as shipped
 DOWNLOADS = ".downloads"  # folder inside the weights folder: files on their way, and locks
 LOCK_TIMEOUT_S = 1800.0  # longer than a slow line needs for the largest file
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
@@ -35,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class StoredModel:
-    """A weight file whose seal holds."""
+    """A weight file whose seal holds, or that is the shipped one to the bit."""
 
     name: str
     path: Path
@@ -51,10 +53,11 @@ class StoredModel:
 
 
 class WeightsStore:
-    """A folder of weights.
+    """A folder of weights, with the shipped ones wherever they are.
 
     Args:
-        folder: made when something is first written to it.
+        folder: made when something is first written to it. A shipped model's file in it goes before the one that
+            shipped, and has to be the same.
         mirror: base URL that serves the official files by name; tried before all others.
         notify: is told, in a sentence, what a fetch is doing.
     """
@@ -64,6 +67,10 @@ class WeightsStore:
         self._downloads = self.folder / DOWNLOADS
         self._notify = notify
         self._ladder = Ladder(downloads=self._downloads, prefix=mirror, notify=notify)
+
+    def full_name(self, name: str) -> str:
+        """What a short name stands for; any other name as it is. A model in the folder goes before a short name."""
+        return name if name in self._imported() else ALIASES.get(name, name)
 
     def path(self, name: str) -> Path:
         """Find the verified weight file of a model, registered or imported.
@@ -84,6 +91,9 @@ class WeightsStore:
         There is no quicker, weaker check: hashing the largest of the registered models takes less than
         loading it does.
         """
+        name = self.full_name(name)
+        if name in MODELS and MODELS[name].is_shipped:
+            return self._verified_shipped(MODELS[name])
         if self._file(name).is_file():
             return self._verified(name)
         spec = find_model(name, also=self._imported())
@@ -102,8 +112,12 @@ class WeightsStore:
         Raises:
             OptionsError: no registered model is called that.
             WeightsUnavailable: no mirror gave it, or the folder cannot be written to.
+            WeightsMissing, WeightsRefused: it should have been shipped.
         """
         spec = find_model(name)
+        if spec.is_shipped:
+            return self._verified_shipped(spec).path
+        name = spec.name
         if self._is_sound(name):  # without the lock, which a read-only folder does not give
             return self._file(name)
         with self._lock(name):
@@ -138,6 +152,8 @@ class WeightsStore:
         state, architecture = convert(files)
         digest = sha256_of(files[-1])
         spec = MODELS.get(name)
+        if spec and spec.is_shipped:
+            raise OptionsError(f"{name} ships with Restora; choose another --name for a model of your own")
         if spec and digest not in spec.accepted_sha256:
             raise OptionsError(f"{name} is an official model and this file is not it; choose another --name")
         label = Label(
@@ -160,7 +176,10 @@ class WeightsStore:
     def _file(self, name: str) -> Path:
         if not NAME.fullmatch(name):  # and so no name leads out of the folder
             find_model(name, also=self._imported())
-        return self.folder / f"{name}.safetensors"
+        own, spec = self.folder / f"{name}.safetensors", MODELS.get(name)
+        if spec is not None and spec.is_shipped and not own.is_file():
+            return SHIPPED_FOLDER / spec.file
+        return own
 
     def _imported(self) -> tuple[str, ...]:
         names = (path.stem for path in sorted(self.folder.glob("*.safetensors")))
@@ -178,6 +197,28 @@ class WeightsStore:
             licence=label.licence,
             source=label.source,
             source_sha256=label.source_sha256,
+        )
+
+    def _verified_shipped(self, spec: ModelSpec) -> StoredModel:
+        path = self._file(spec.name)
+        if not path.is_file():
+            raise WeightsMissing(
+                f"{spec.name} ships with Restora, but {path} is not there; bring it back with: "
+                f"git checkout -- weights/{spec.file}"
+            )
+        if not is_pinned(path, spec.pin):
+            found = pin_of(path)
+            raise WeightsRefused(
+                f"{path} is not the file that ships with Restora: {found.bytes:,} bytes with SHA-256 {found.sha256}, "
+                f"which should be {spec.pin.bytes:,} and {spec.pin.sha256}"
+            )
+        return StoredModel(
+            name=spec.name,
+            path=path,
+            architecture=spec.architecture,
+            licence=spec.licence,
+            source=SHIPPED,
+            source_sha256=spec.pin.sha256,
         )
 
     def _is_sound(self, name: str) -> bool:

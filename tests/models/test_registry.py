@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from models.errors import OptionsError
-from models.registry import DEFAULT_MODEL, MODELS, RepackMirror, UrlMirror, WheelMirror, find_model
+from models.registry import (
+    ALIASES,
+    DEFAULT_MODEL,
+    DENOISE_PARTNERS,
+    MODELS,
+    SHIPPED_MODEL,
+    RepackMirror,
+    UrlMirror,
+    WheelMirror,
+    find_model,
+)
 
 EXPECTED = {
     "RealESRGAN_x4plus",
@@ -23,9 +33,27 @@ EXPECTED = {
 }
 
 
-def test_the_table_has_the_seven_super_resolution_models():
-    assert set(MODELS) == EXPECTED
+OURS = {"restora-compact", "restora-compact-detail"}
+
+
+def test_the_table_has_the_seven_super_resolution_models_and_our_own_pair():
+    assert set(MODELS) == EXPECTED | OURS
     assert DEFAULT_MODEL == "RealESRGAN_x4plus"
+
+
+def test_our_own_pair_ships_with_the_repository_and_nothing_else_does():
+    assert {name for name, spec in MODELS.items() if spec.is_shipped} == OURS
+    assert {SHIPPED_MODEL, DENOISE_PARTNERS[SHIPPED_MODEL]} == OURS
+    for name in OURS:
+        assert MODELS[name].file == f"{name}.safetensors"
+        assert MODELS[name].sources == ()
+        assert MODELS[name].architecture == MODELS[SHIPPED_MODEL].architecture
+
+
+def test_a_short_name_stands_for_a_model_and_hides_none():
+    assert find_model("compact") is MODELS["restora-compact"]
+    assert set(ALIASES.values()) <= set(MODELS)
+    assert not set(ALIASES) & set(MODELS)
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED))

@@ -201,6 +201,7 @@ def test_hidden_files_and_the_results_are_left_out(tmp_path: Path) -> None:
     assert [str(path.relative_to(tmp_path)) for path in found] == ["c", "a/y", "b/x"]
 
 
+@pytest.mark.usefixtures("nothing_shipped")
 def test_info_says_what_was_picked_and_why(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["info", "--weights-dir", str(weights), "--device", "cpu", "--measure", "--model", MODEL]
     assert main([*arguments, "--json"]) == 0

@@ -208,3 +208,32 @@ def test_a_terminal_sees_a_bar(tmp_path: Path, file_server):
         process.kill()
     os.close(leader)
     assert b"\r" in seen
+
+
+def test_what_ships_with_the_repository_is_listed_verified_and_never_fetched(run, shipped: Path):
+    _, out, _ = run("list")
+    (line,) = [line for line in out.splitlines() if line.startswith("restora-compact ")]
+    assert line.split()[:3] == ["restora-compact", "x4", "MIT"]
+    assert line.split()[5] == "shipped"
+    path = shipped / "restora-compact.safetensors"
+    fetched = (0, f"{path}  (licence MIT, from the Restora repository)\n", "")
+    assert run("fetch", "restora-compact") == run("fetch", "compact") == fetched
+    both = "".join(
+        f"{name}: ok, from the Restora repository\n" for name in ("restora-compact", "restora-compact-detail")
+    )
+    assert run("verify") == (0, both, "")
+    path.write_bytes(b"")
+    status, out, _ = run("verify", "compact")
+    assert status == 1
+    assert "is not the file that ships with Restora" in out
+
+
+def test_a_pin_is_printed_as_the_registry_has_it_and_only_for_what_can_be_loaded(capsys, shipped: Path, tmp_path: Path):
+    path, pin = shipped / "restora-compact.safetensors", MODELS["restora-compact"].pin
+    assert main(["weights", "pin", str(path)]) == 0
+    heading, line = capsys.readouterr().out.splitlines()
+    assert heading == f"{path}: {MODELS['restora-compact'].architecture}"
+    assert line.strip() == f'pin=Pin(bytes={pin.bytes:_}, sha256="{pin.sha256}"),'
+    (tmp_path / "broken.safetensors").write_bytes(path.read_bytes()[:-1])
+    assert main(["weights", "pin", str(tmp_path / "broken.safetensors")]) == 1
+    assert capsys.readouterr().err.startswith("error: broken.safetensors is damaged")

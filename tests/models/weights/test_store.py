@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from models import weights
 from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
-from models.registry import MODELS, Pin, RepackMirror, UrlMirror
+from models.registry import MODELS, SHIPPED_MODEL, Pin, RepackMirror, UrlMirror
 from models.weights.store import WeightsStore
 from tests.models.checkpoints.ncnn_writer import write_srvgg
 from tests.models.file_server import send_whole
@@ -380,3 +380,60 @@ def test_a_refused_import_leaves_nothing(store, tmp_path: Path):
 
 def test_the_default_folder_is_that_of_the_repository():
     assert Path(weights.__file__).parents[2] / "weights" == weights.DEFAULT_FOLDER
+
+
+def test_a_shipped_model_is_there_in_any_folder_without_being_fetched(store, shipped, file_server):
+    stored = store.verify(SHIPPED_MODEL)
+    assert (stored.path, stored.source) == (shipped / "restora-compact.safetensors", "the Restora repository")
+    assert (stored.architecture, stored.licence) == (MODELS[SHIPPED_MODEL].architecture, "MIT")
+    assert store.path(SHIPPED_MODEL) == store.fetch(SHIPPED_MODEL) == stored.path
+    assert load_network(stored.architecture, load_state_dict(stored.path)).scale == 4
+    states = {row.name: (row.state, row.source) for row in store.list()}
+    assert states[SHIPPED_MODEL] == states["restora-compact-detail"] == ("present", "the Restora repository")
+    assert not store.folder.exists(), "looking made something"
+    assert file_server.requests == []
+
+
+def test_a_shipped_model_in_the_users_folder_goes_first_and_has_to_be_the_same(store, shipped):
+    store.folder.mkdir()
+    own = store.folder / "restora-compact.safetensors"
+    own.write_bytes((shipped / own.name).read_bytes())
+    assert store.path(SHIPPED_MODEL) == own
+    own.write_bytes(own.read_bytes()[:-1] + b"!")
+    for ask in (store.path, store.verify, store.fetch):
+        with pytest.raises(WeightsRefused, match="is not the file that ships with Restora"):
+            ask(SHIPPED_MODEL)
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-1], lambda data: data[:-1] + bytes([data[-1] ^ 1])])
+def test_a_damaged_shipped_model_is_refused_with_both_digests_and_listed_as_such(store, shipped, spoil):
+    path = shipped / "restora-compact.safetensors"
+    path.write_bytes(spoil(path.read_bytes()))
+    with pytest.raises(WeightsRefused, match=MODELS[SHIPPED_MODEL].pin.sha256) as refusal:
+        store.verify(SHIPPED_MODEL)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() in str(refusal.value)
+    assert [row.state for row in store.list() if row.name == SHIPPED_MODEL] == ["damaged"]
+
+
+def test_a_shipped_model_that_was_deleted_is_missing_and_comes_back_from_git(store, shipped):
+    (shipped / "restora-compact.safetensors").unlink()
+    for ask in (store.path, store.verify, store.fetch):
+        with pytest.raises(WeightsMissing, match=r"git checkout -- weights/restora-compact\.safetensors"):
+            ask(SHIPPED_MODEL)
+    assert [row.state for row in store.list() if row.name == SHIPPED_MODEL] == ["missing"]
+
+
+def test_a_short_name_finds_the_shipped_model_unless_the_user_has_a_model_of_that_name(store, shipped, tiny, tmp_path):
+    assert store.verify("compact").name == store.full_name("compact") == SHIPPED_MODEL
+    torch.save(tiny[1], tmp_path / "mine.pth")
+    mine = store.import_files((tmp_path / "mine.pth",), name="compact")
+    assert store.path("compact") == mine
+    assert store.full_name("compact") == "compact"
+
+
+def test_a_model_of_ones_own_cannot_take_the_name_of_a_shipped_one(store, shipped, tiny, tmp_path):
+    torch.save(tiny[1], tmp_path / "mine.pth")
+    before = (shipped / "restora-compact.safetensors").read_bytes()
+    with pytest.raises(OptionsError, match="ships with Restora; choose another --name"):
+        store.import_files((tmp_path / "mine.pth",), name=SHIPPED_MODEL, replace=True)
+    assert (shipped / "restora-compact.safetensors").read_bytes() == before
