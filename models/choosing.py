@@ -13,7 +13,7 @@ from models.options import RestoreOptions
 from models.picture import Picture
 from models.planning import RATINGS, Budget, Candidate, Plan, Traits, Wishes, network_share, plan
 from models.planning.offers import KINDS
-from models.registry import DEFAULT_MODEL
+from models.registry import ALIASES, DEFAULT_MODEL, SHIPPED_MODEL
 from models.weights import WeightsStore
 
 Models = Mapping[str, Model]
@@ -64,6 +64,7 @@ def candidates_of(models: Models, *, precise: bool = False, border_share: float 
             scale=model.scale,
             purposes=RATINGS[name].purposes if name in RATINGS else KINDS,
             rank=RATINGS[name].rank if name in RATINGS else 0,
+            everyday=name in RATINGS and RATINGS[name].everyday,
             seconds_per_pixel=model.seconds(1, precise=precise) * border_share,
         )
         for name, model in models.items()
@@ -79,15 +80,17 @@ def budget_of(options: RestoreOptions) -> Budget:
     """What the planner is told."""
     return Budget(
         seconds=options.max_seconds,
+        patience_s=options.patience_s,
         max_output_pixels=options.max_output_pixels,
         max_output_bytes=options.max_output_bytes if options.outscale is None else None,
     )
 
 
 def names_here(weights_dir: Path) -> tuple[str, ...]:
-    """The models that the planner rates and that are in the folder, the default first."""
+    """The models that the planner rates and that are in the folder or shipped; the shipped one first."""
     present = {row.name for row in WeightsStore(weights_dir).list() if row.state == "present"}
-    return tuple(sorted(present & RATINGS.keys(), key=lambda name: (name != DEFAULT_MODEL, name)))
+    order = {SHIPPED_MODEL: 0, DEFAULT_MODEL: 1}
+    return tuple(sorted(present & RATINGS.keys(), key=lambda name: (order.get(name, len(order)), name)))
 
 
 def _planned(
@@ -96,5 +99,6 @@ def _planned(
     width, height = picture.size_wh
     border_share = (width + 2 * options.border) * (height + 2 * options.border) / (width * height)
     candidates = candidates_of(models, precise=picture.is_16_bit, border_share=border_share)
-    wishes = Wishes(model=options.model, outscale=options.outscale)
+    wished = options.model if options.model is None or options.model in models else ALIASES.get(options.model)
+    wishes = Wishes(model=wished or options.model, outscale=options.outscale)
     return plan(picture.size_wh, traits, candidates, budget, wishes, planes=planes)

@@ -18,6 +18,7 @@ import models
 from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
 from models.cli.process import prepare_process
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
+from models.options import PATIENCE_S
 from models.registry import DENOISE_PARTNERS
 from models.weights import DEFAULT_FOLDER, WeightsStore
 
@@ -61,6 +62,13 @@ def add_parser(subparsers: Subparsers) -> None:
         help="hold the colours to those of the input (default); --no-colour-lock: the bare network",
     )
     parser.add_argument("--max-seconds", type=float, metavar="S", help="time the planner has to keep to (default: any)")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        metavar="S",
+        default=PATIENCE_S,
+        help="the best model if it needs no longer than this, else the everyday one (default: %(default)g)",
+    )
     parser.add_argument("--max-bytes", type=int, metavar="N", help="largest result that will do (default: any)")
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="follow the recipe of this result, or JSON file")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
@@ -91,6 +99,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
     prepare_process()
     if args.recipe:
         follow(args)
+    args.model = WeightsStore(args.weights_dir).full_name(args.model)
     by_weights = args.model in DENOISE_PARTNERS  # a model that comes as a pair is blended, others get noise back
     options = wishes_of(args, by_weights=by_weights)
     if not args.recipe:
@@ -124,6 +133,7 @@ def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
         strength=args.strength,
         colour_lock=args.colour_lock,
         max_seconds=args.max_seconds,
+        patience_s=args.patience,
         max_output_bytes=args.max_bytes,
         tile=args.tile,
         overlap=args.overlap,

@@ -26,6 +26,7 @@ class Candidate:
         rank: how good its pictures are, 0 the best; compared among models of one purpose only.
         seconds_per_pixel: of what the network sees, measured on this machine.
         startup_s: per picture, whatever its size; loading the model, if it is not loaded yet, belongs here.
+        everyday: good enough to be what people usually get where the best would keep them waiting.
 
     Raises:
         OptionsError: a value outside its range.
@@ -37,6 +38,7 @@ class Candidate:
     rank: int
     seconds_per_pixel: float
     startup_s: float = 0.0
+    everyday: bool = False
 
     def __post_init__(self) -> None:
         _require(self.scale >= 1, "scale", "1 or more", self.scale)
@@ -76,6 +78,7 @@ class Budget:
 
     Args:
         seconds: for one picture; None: as long as it takes. A wish may exceed it, the other limits never.
+        patience_s: where the best model takes longer, an everyday one is better; None: it never is.
         reserve: share of ``seconds`` that stays free, for a machine that is busier than when it was measured.
         max_output_pixels: of the result.
         max_output_side: of the result.
@@ -88,6 +91,7 @@ class Budget:
     """
 
     seconds: float | None = None
+    patience_s: float | None = None
     reserve: float = 0.1
     max_output_pixels: int = 500_000_000
     max_output_side: int = JPEG_MAX_SIDE
@@ -97,6 +101,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         _require(self.seconds is None or self.seconds > 0, "seconds", "above 0", self.seconds)
+        _require(self.patience_s is None or self.patience_s > 0, "patience_s", "above 0", self.patience_s)
         _require(0 <= self.reserve < 1, "reserve", "from 0 to below 1", self.reserve)
         for name in ("max_output_pixels", "max_output_side", "max_output_bytes", "max_network_pixels"):
             value = getattr(self, name)
@@ -106,6 +111,11 @@ class Budget:
     def allowed_s(self) -> float:
         """Seconds that an estimate may reach; infinite without a limit."""
         return math.inf if self.seconds is None else self.seconds * (1 - self.reserve)
+
+    @property
+    def worth_waiting_s(self) -> float:
+        """Seconds beyond which an everyday model is the better choice; infinite where it never is."""
+        return math.inf if self.patience_s is None else self.patience_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

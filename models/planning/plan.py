@@ -1,7 +1,8 @@
 """Which model, which scale, how long, and why.
 
 The scale comes first: the largest that suits the picture's size and for which any way keeps to the limits and the
-time, so that a larger picture of the same traits never grows more than a smaller one. Then the best way to that scale.
+time, so that a larger picture of the same traits never grows more than a smaller one. Then the best way to that scale,
+unless it takes longer than people like to wait for what an everyday model does at once.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Plan:
         reasons: why, in the order in which it is told.
         notices: stable codes of what the owner must be told: ``scale_limited`` (grows less than usual),
             ``cleaned_only`` (does not grow), ``reduced_first`` (the network sees a reduced copy),
-            ``fast_model`` (a quicker model than the best, for want of time).
+            ``fast_model`` (a quicker model than the best, for want of time; an everyday model needs no notice).
     """
 
     model: str
@@ -111,6 +112,7 @@ def plan(
             choice = Choice(
                 chosen=chosen, best=ways[0], kind=traits.kind, purpose=purpose, wishes=wishes,
                 first_outscale=outscales[0], broken=broken[0] if broken else None,
+                best_is_slow=ways[0].seconds(budget) > budget.worth_waiting_s,
             )  # fmt: skip
             return _as_plan(choice, budget)
         possible += lawful
@@ -129,11 +131,18 @@ def _pool(kind: Kind, candidates: Sequence[Candidate], wishes: Wishes) -> tuple[
 
 
 def _choose(lawful: Sequence[Way], budget: Budget, *, obey: bool) -> Way | None:
-    """The best way in time; where a wish has to be obeyed and none is, the quickest."""
-    in_time = next((way for way in lawful if way.seconds(budget) <= budget.allowed_s), None)
-    if in_time is None and obey and lawful:
-        return min(lawful, key=lambda way: way.seconds(budget))
-    return in_time
+    """The best way in time, or the everyday way where that would take long.
+
+    Where a wish has to be obeyed and no way is in time, the quickest.
+    """
+    in_time = [way for way in lawful if way.seconds(budget) <= budget.allowed_s]
+    if not in_time:
+        return min(lawful, key=lambda way: way.seconds(budget)) if obey and lawful else None
+    best = in_time[0]
+    if best.seconds(budget) <= budget.worth_waiting_s:
+        return best
+    quicker = (way for way in in_time if way.candidate.everyday and way.seconds(budget) < best.seconds(budget))
+    return next(quicker, best)
 
 
 def _as_plan(choice: Choice, budget: Budget) -> Plan:

@@ -30,6 +30,7 @@ class Choice:
         wishes: what the owner asked for.
         first_outscale: the largest that was tried.
         broken: the first hard limit that ruled out a way: its name, what was needed, what there is.
+        best_is_slow: whether the best takes longer than people like to wait.
     """
 
     chosen: Way
@@ -39,6 +40,7 @@ class Choice:
     wishes: Wishes
     first_outscale: float
     broken: tuple[str, int, int] | None
+    best_is_slow: bool = False
 
     @property
     def of_that_scale(self) -> bool:
@@ -47,7 +49,16 @@ class Choice:
 
     @property
     def quicker(self) -> bool:
-        """A model that is not the best."""
+        """A model that is not the best, for want of time."""
+        return self._second_best and not self.everyday
+
+    @property
+    def everyday(self) -> bool:
+        """A model that is not the best, but what people usually get: they need not be told."""
+        return self._second_best and self.chosen.candidate.everyday and self.best_is_slow
+
+    @property
+    def _second_best(self) -> bool:
         return self.chosen.candidate != self.best.candidate and not self.of_that_scale
 
     @property
@@ -82,7 +93,10 @@ def _about_the_model(choice: Choice, budget: Budget) -> list[Reason]:
     told = []
     if choice.purpose != choice.kind:
         told.append(Reason("no_model_for_kind", {"kind": choice.kind, "purpose": choice.purpose}))
-    if choice.quicker:
+    if choice.everyday:
+        seconds = {"best_s": best_s, "patience_s": budget.worth_waiting_s}
+        told.append(Reason("model_everyday", {"model": name, "best": best, **seconds}))
+    elif choice.quicker:
         told.append(Reason("model_quicker", {"model": name, "best": best, "best_s": best_s}))
     elif choice.of_that_scale:
         told.append(Reason("model_of_that_scale", {"model": name, "best": best, "best_s": best_s}))

@@ -14,6 +14,8 @@ SENTENCES: Mapping[str, str] = {
     "no_model_for_kind": "There is no model for {kind} here, so one for {purpose} stands in",
     "model_best": "Chose {model} because it is the best for {kind} here",
     "model_of_that_scale": "Chose {model} because its network makes just this scale and {best} would take {best_s} s",
+    "model_everyday": "Chose {model}, the everyday model, because {best} would take {best_s} s, longer than the "
+    "{patience_s} s that are worth waiting for it",
     "model_quicker": "Chose {model} because {best} would take {best_s} s",
     "scale_wished": "×{outscale} because it was asked for",
     "scale_by_size": "×{outscale} because that suits a picture of {width}x{height}",
@@ -58,7 +60,7 @@ def _kind(value: str | int | float) -> str:
 
 
 SHOWN_AS: Mapping[str, Callable[[str | int | float], str]] = {
-    "seconds": _seconds, "best_s": _seconds, "allowed_s": _seconds,
+    "seconds": _seconds, "best_s": _seconds, "allowed_s": _seconds, "patience_s": _seconds,
     "outscale": _number, "wanted": _number, "factor": _number,
     "needed": _count, "most": _count,
     "kind": _kind, "purpose": _kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from models.planning import Budget, Candidate, NothingFits, Overhead, Traits, Wi
 BEST = Candidate(name="best", scale=4, purposes=("photo", "text"), rank=0, seconds_per_pixel=50e-6)
 DOUBLER = Candidate(name="doubler", scale=2, purposes=("photo",), rank=1, seconds_per_pixel=12e-6)
 QUICK = Candidate(name="quick", scale=4, purposes=("photo",), rank=2, seconds_per_pixel=3e-6)
+EVERYDAY = Candidate(name="everyday", scale=4, purposes=("photo",), rank=3, seconds_per_pixel=3e-6, everyday=True)
 INKER = Candidate(name="inker", scale=4, purposes=("drawing",), rank=0, seconds_per_pixel=15e-6)
 
 SHARP = Traits(kind="photo", sharpness=0.9, half_sharpness=0.9)
@@ -24,6 +26,7 @@ DRAWING = Traits(kind="drawing", sharpness=0.9, half_sharpness=0.9)
 TEXT = Traits(kind="text", sharpness=0.9, half_sharpness=0.9)
 
 NO_HURRY = Budget()
+PATIENT = Budget(patience_s=5)
 
 
 def codes(planned):
@@ -60,6 +63,50 @@ def test_the_best_model_is_taken_as_long_as_it_keeps_to_the_time():
     slower = [BEST, DOUBLER, QUICK]
     assert plan((1000, 1000), SHARP, slower, Budget(seconds=60)).model == "best"
     assert plan((1000, 1000), SHARP, slower, Budget(seconds=50)).model == "quick"
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "model"), [((300, 300), "best"), ((400, 400), "everyday"), ((1280, 960), "everyday")]
+)
+def test_the_everyday_model_is_taken_where_the_best_would_keep_people_waiting(size_wh, model):
+    planned = plan(size_wh, SHARP, [BEST, DOUBLER, QUICK, EVERYDAY], PATIENT)
+    assert (planned.model, planned.lq_wh, planned.outscale, planned.notices) == (model, size_wh, 4, ())
+    assert planned.estimate_s < 5
+
+
+def test_on_a_machine_where_the_best_is_quick_it_is_taken_for_everything():
+    gpu = [replace(candidate, seconds_per_pixel=candidate.seconds_per_pixel / 50) for candidate in (BEST, EVERYDAY)]
+    assert plan((1280, 960), SHARP, gpu, PATIENT).model == "best"
+
+
+def test_the_plan_says_why_the_everyday_model_was_taken_and_nobody_need_be_told():
+    planned = plan((1280, 960), SHARP, [BEST, EVERYDAY], Budget(seconds=300, patience_s=5))
+    assert "Chose everyday, the everyday model, because best would take 62 s, longer than the 5.0 s" in explain(planned)
+    assert codes(planned)[0] == "model_everyday"
+    assert planned.notices == ()
+
+
+def test_without_patience_to_lose_the_everyday_model_waits_for_its_turn():
+    assert plan((1280, 960), SHARP, [BEST, EVERYDAY], NO_HURRY).model == "best"
+    hurried = plan((1280, 960), SHARP, [BEST, EVERYDAY], Budget(seconds=50))
+    assert (hurried.model, hurried.notices) == ("everyday", ("fast_model",))
+
+
+def test_a_wish_for_the_best_model_is_a_wish_to_wait():
+    planned = plan((1280, 960), SHARP, [BEST, EVERYDAY], PATIENT, Wishes(model="best"))
+    assert planned.model == "best"
+    assert plan((1280, 960), SHARP, [BEST, EVERYDAY], PATIENT, Wishes(outscale=3)).model == "everyday"
+
+
+def test_drawings_and_text_wait_for_their_best_model():
+    candidates = [BEST, QUICK, EVERYDAY, INKER]
+    assert plan((1000, 1000), DRAWING, candidates, PATIENT).model == "inker"
+    assert plan((1000, 1000), TEXT, candidates, PATIENT).model == "best"
+
+
+def test_the_everyday_model_alone_does_every_kind():
+    for traits in (SHARP, DRAWING, TEXT):
+        assert plan((1280, 960), traits, [EVERYDAY], PATIENT).model == "everyday"
 
 
 def test_a_network_made_for_doubling_comes_before_a_reduced_copy_and_a_quicker_model():
@@ -177,6 +224,7 @@ candidate_lists = st.lists(
         rank=st.integers(0, 3),
         seconds_per_pixel=st.floats(0, 1e-4),
         startup_s=st.floats(0, 5),
+        everyday=st.booleans(),
     ),
     min_size=1,
     max_size=5,
@@ -185,6 +233,7 @@ candidate_lists = st.lists(
 budgets = st.builds(
     Budget,
     seconds=st.none() | st.floats(1, 1000),
+    patience_s=st.none() | st.floats(0.1, 100),
     reserve=st.floats(0, 0.5),
     max_output_pixels=st.sampled_from([10**3, 10**6, 10**7, 10**8, 10**9]),
     max_output_side=st.sampled_from([1000, 16_383, 65_500]),
@@ -244,3 +293,16 @@ def test_more_time_never_means_a_smaller_result(size_wh, traits, candidates, bud
         max_output_bytes=budget.max_output_bytes, max_network_pixels=budget.max_network_pixels,
     )  # fmt: skip
     assert plan(size_wh, traits, candidates, unhurried).outscale >= hurried.outscale
+
+
+@given(sizes, all_traits, candidate_lists, budgets)
+def test_patience_decides_about_the_model_only_and_never_makes_people_wait_longer(size_wh, traits, candidates, budget):
+    try:
+        impatient = plan(size_wh, traits, candidates, budget)
+    except (NothingFits, ResultTooLarge):
+        return
+    patient = plan(size_wh, traits, candidates, replace(budget, patience_s=None))
+    assert impatient.outscale == patient.outscale
+    assert impatient.estimate_s <= patient.estimate_s
+    if patient.estimate_s <= budget.worth_waiting_s:
+        assert (impatient.model, impatient.lq_wh) == (patient.model, patient.lq_wh)
