@@ -1,0 +1,1 @@
+"""How Restora's own network is made: degradations, data, losses, training, evaluation. Not part of the product."""
