@@ -8,7 +8,7 @@ from pathlib import Path
 
 from models.encoding import fits_some_format
 from models.engine.model import Model
-from models.errors import ResultTooLarge
+from models.errors import OptionsError, ResultTooLarge
 from models.options import RestoreOptions
 from models.picture import Picture
 from models.planning import RATINGS, Budget, Candidate, Plan, Traits, Wishes, network_share, plan
@@ -33,7 +33,7 @@ def choose(models: Models, picture: Picture, traits: Traits, options: RestoreOpt
         planes: how often the network has to run.
 
     Raises:
-        OptionsError: a model is wished for that is not loaded.
+        OptionsError: a model is wished for that is not loaded, or the size to reduce to is no reduction.
         ImageTooLarge: nothing fits the time.
         ResultTooLarge: the result fits no limit, or no format.
     """
@@ -43,6 +43,7 @@ def choose(models: Models, picture: Picture, traits: Traits, options: RestoreOpt
         models[chosen.model].calibrate()
         chosen = _planned(models, picture, traits, options, budget=budget, planes=planes)
     if options.reduced_to is not None:
+        _check_reduction(options.reduced_to, picture.size_wh)
         chosen = replace(chosen, lq_wh=options.reduced_to)
     if not fits_some_format(picture, chosen.size_out_wh, options.output_format):
         width, height = chosen.size_out_wh
@@ -91,6 +92,12 @@ def names_here(weights_dir: Path) -> tuple[str, ...]:
     present = {row.name for row in WeightsStore(weights_dir).list() if row.state == "present"}
     order = {SHIPPED_MODEL: 0, DEFAULT_MODEL: 1}
     return tuple(sorted(present & RATINGS.keys(), key=lambda name: (order.get(name, len(order)), name)))
+
+
+def _check_reduction(reduced_to: tuple[int, int], size_wh: tuple[int, int]) -> None:
+    if any(less > side for less, side in zip(reduced_to, size_wh, strict=True)):
+        (width, height), (to_width, to_height) = size_wh, reduced_to
+        raise OptionsError(f"reduced_to of {to_width}x{to_height} is larger than the picture of {width}x{height}")
 
 
 def _planned(

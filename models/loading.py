@@ -33,7 +33,7 @@ def load_model(name: str, weights_dir: Path, *, denoise: float | None = None) ->
         raise WeightsRefused(f"{name} takes pictures of {channels} channels; here they have {COLOURS}")
     state = load_state_dict(stored.path)
     if denoise is not None:
-        state = interpolate(state, _partner_state(name, weights_dir), denoise)
+        state = interpolate(state, _partner_state(stored.name, weights_dir), denoise)
     return load_network(stored.architecture, state)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 from models.engine.tiling import Placement
 from models.errors import OptionsError
@@ -14,6 +14,7 @@ OutputFormat = Literal["auto", "png", "jpeg", "webp"]
 MAX_TILE = 4096  # px; activations of a larger window fill tens of gigabytes
 MAX_OVERLAP = 512  # px; several times what any of the networks looks at
 MAX_BORDER = 512
+LARGEST = 1e100  # of any number; far beyond any use
 PATIENCE_S = 5.0  # two cores with bfloat16 do 320x240 with RealESRGAN_x4plus in it, a GPU whatever people send
 
 
@@ -46,7 +47,8 @@ class RestoreOptions:
             and ``clipped`` cut tiles, see :func:`models.engine.tiling.tile_grid`.
 
     Raises:
-        OptionsError: a value outside its range; the message names option and value.
+        OptionsError: a value outside its range or of another type, as a recipe from anywhere may have; the message
+            names option and value.
     """
 
     model: str | None = None
@@ -68,6 +70,9 @@ class RestoreOptions:
     placement: Placement = "streamed"
 
     def __post_init__(self) -> None:
+        _name("model", self.model)
+        _size("reduced_to", self.reduced_to)
+        _switch("colour_lock", self.colour_lock)
         _choice("output_format", self.output_format, get_args(OutputFormat))
         _choice("placement", self.placement, get_args(Placement))
         _positive("outscale", self.outscale)
@@ -77,32 +82,62 @@ class RestoreOptions:
         _positive("patience_s", self.patience_s)
         _at_least_one("max_output_bytes", self.max_output_bytes)
         for name in ("max_input_pixels", "max_input_bytes", "max_output_pixels"):
-            _at_least_one(name, getattr(self, name))
+            _at_least_one(name, getattr(self, name), optional=False)
         _range("tile", self.tile, MAX_TILE)
         _range("overlap", self.overlap, MAX_OVERLAP)
-        _range("border", self.border, MAX_BORDER)
+        _range("border", self.border, MAX_BORDER, optional=False)
 
 
-def _choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _name(name: str, value: object) -> None:
+    if not isinstance(value, str | None):
+        raise OptionsError(f"{name} must be a name, not {_shown(value)}")
+
+
+def _switch(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise OptionsError(f"{name} must be true or false, not {_shown(value)}")
+
+
+def _size(name: str, value: object) -> None:
+    fits = isinstance(value, tuple) and len(value) == 2 and all(_is_int(side) and side >= 1 for side in value)
+    if value is not None and not fits:
+        raise OptionsError(f"{name} must be a width and a height of 1 px or more, not {_shown(value)}")
+
+
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        raise OptionsError(f"{name} is one of {', '.join(choices)}, not {value!r}")
+        raise OptionsError(f"{name} is one of {', '.join(choices)}, not {_shown(value)}")
 
 
-def _positive(name: str, value: float | None) -> None:
-    if value is not None and not (math.isfinite(value) and value > 0):
-        raise OptionsError(f"{name} must be a number above 0, not {value!r}")
+def _positive(name: str, value: object) -> None:
+    if value is not None and not (_is_number(value) and value > 0):
+        raise OptionsError(f"{name} must be a number above 0, not {_shown(value)}")
 
 
-def _share(name: str, value: float | None) -> None:
-    if value is not None and not 0 <= value <= 1:
-        raise OptionsError(f"{name} must be from 0 to 1, not {value!r}")
+def _share(name: str, value: object) -> None:
+    if value is not None and not (_is_number(value) and 0 <= value <= 1):
+        raise OptionsError(f"{name} must be from 0 to 1, not {_shown(value)}")
 
 
-def _at_least_one(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise OptionsError(f"{name} must be 1 or more, not {value!r}")
+def _at_least_one(name: str, value: object, *, optional: bool = True) -> None:
+    if not (optional and value is None) and not (_is_int(value) and value >= 1):
+        raise OptionsError(f"{name} must be 1 or more, not {_shown(value)}")
 
 
-def _range(name: str, value: int | None, most: int) -> None:
-    if value is not None and not 0 <= value <= most:
-        raise OptionsError(f"{name} must be from 0 to {most} px, not {value!r}")
+def _range(name: str, value: object, most: int, *, optional: bool = True) -> None:
+    if not (optional and value is None) and not (_is_int(value) and 0 <= value <= most):
+        raise OptionsError(f"{name} must be from 0 to {most} px, not {_shown(value)}")
+
+
+def _is_int(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    # An integer of JSON may have thousands of digits, which no float has room for. False for what is not a number.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LARGEST
+
+
+def _shown(value: object) -> str:
+    """A value in an error message, on one line and no longer than that."""
+    return reprlib.repr(value)

@@ -32,6 +32,7 @@ def recipe_of(
     threads: int,
     source: bytes,
     strength: float,
+    blend: float | None = None,
 ) -> dict[str, object]:
     """Write down how a picture is being made.
 
@@ -45,12 +46,14 @@ def recipe_of(
         threads: of torch and the encoders.
         source: the file as it came.
         strength: share of the network's picture in the result.
+        blend: denoise strength of the network, if it was blended of a pair.
     """
     return {
         "version": VERSION,
         "source_sha256": hashlib.sha256(source).hexdigest(),
         "model": chosen.model,
         "model_sha256": model.digest,
+        "blend": blend,
         "kind": traits.kind,
         "outscale": chosen.outscale,
         "reduced_to": list(chosen.lq_wh),
@@ -89,13 +92,12 @@ def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) 
         raise OptionsError(f"this is no recipe of ours: it has no {', '.join(missing)}")
     limits = limits or RestoreOptions()
     values = {name: recipe[name] for name in wanted}
-    try:
-        width, height = (int(side) for side in recipe["reduced_to"])
-        return RestoreOptions(
-            **{**values, "reduced_to": (width, height)},
-            max_input_pixels=limits.max_input_pixels,
-            max_input_bytes=limits.max_input_bytes,
-            max_output_pixels=limits.max_output_pixels,
-        )
-    except (TypeError, ValueError) as exc:
-        raise OptionsError(f"this recipe cannot be followed: {exc}") from exc
+    reduced_to = recipe["reduced_to"]
+    if not isinstance(reduced_to, list | tuple):  # JSON has no tuples
+        raise OptionsError(f"reduced_to must be a width and a height, not {reduced_to!r:.40}")
+    return RestoreOptions(
+        **{**values, "reduced_to": tuple(reduced_to)},
+        max_input_pixels=limits.max_input_pixels,
+        max_input_bytes=limits.max_input_bytes,
+        max_output_pixels=limits.max_output_pixels,
+    )

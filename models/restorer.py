@@ -50,13 +50,15 @@ class Restorer:
     Args:
         models: at least one; the planner chooses among them.
         threads: that torch and the encoders may use; torch's number is that of the whole process.
+        blend: denoise strength of the networks, if they were blended of pairs; for the records.
     """
 
-    def __init__(self, models: Sequence[Model], *, engine: Engine, threads: int) -> None:
+    def __init__(self, models: Sequence[Model], *, engine: Engine, threads: int, blend: float | None = None) -> None:
         if not models:
             raise OptionsError("a restorer needs at least one model")
         self.threads = threads
         self._engine = engine
+        self._blend = blend
         self._models = {model.name: model for model in models}
         self._decoder = Decoder()
         for model in models:
@@ -113,7 +115,7 @@ class Restorer:
             )
             for name in names
         ]
-        return cls(models, engine=engine, threads=threads)
+        return cls(models, engine=engine, threads=threads, blend=denoise)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -208,6 +210,7 @@ class Restorer:
             threads=self.threads,
             source=data,
             strength=strength,
+            blend=self._blend,
         )
         with clock.stage("encode"):
             encoded = encode(

@@ -33,6 +33,16 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 FAILED = 1
+# What a recipe says beside the options; that the model is one, and threads and blend are in range, is seen later.
+NoneType = type(None)
+RECIPE_KINDS: dict[str, tuple[type, ...]] = {
+    "model": (str,),
+    "model_sha256": (str, NoneType),
+    "blend": (int, float, NoneType),
+    "device": (str, NoneType),
+    "dtype": (str, NoneType),
+    "threads": (int, NoneType),
+}
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -109,7 +119,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         weights_dir=args.weights_dir,
         device=args.device,
         dtype=args.dtype,
-        denoise=args.denoise if by_weights else None,
+        denoise=args.denoise if by_weights or args.recipe else None,
         threads=args.threads,
     )
     report = report_json if args.json else report_line
@@ -125,8 +135,7 @@ def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
     from models.recipe import options_of
 
     if args.recipe:
-        options: RestoreOptions = options_of(args.recipe_values)
-        return replace(options, denoise=None) if by_weights else options
+        return options_of(args.recipe_values)
     return models.RestoreOptions(
         outscale=args.outscale,
         denoise=None if by_weights else args.denoise,
@@ -151,13 +160,17 @@ def follow(args: argparse.Namespace) -> None:
 
     recipe = recipe_in(args.recipe)
     args.recipe_values = recipe
-    options_of(recipe)  # complains of what is missing
-    args.model, args.denoise = str(recipe["model"]), recipe["denoise"]
-    args.device = str(recipe.get("device", args.device))
-    args.dtype, args.threads = str(recipe.get("dtype", args.dtype)), int(recipe.get("threads") or 0) or None
+    options_of(recipe)  # complains of what is missing, and of values that are none
+    for name, kinds in RECIPE_KINDS.items():
+        value = recipe.get(name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise OptionsError(f"{name} cannot be {value!r:.40} in a recipe")
+    args.model, args.denoise = recipe["model"], recipe.get("blend")
+    args.device, args.dtype = recipe.get("device") or args.device, recipe.get("dtype") or args.dtype
+    args.threads = recipe.get("threads")
     here = WeightsStore(args.weights_dir).verify(args.model).source_sha256
     if recipe.get("model_sha256") not in {here, None, ""}:
-        raise OptionsError(f"the recipe was made with other weights of {args.model}: {recipe['model_sha256']}")
+        raise OptionsError(f"the recipe was made with other weights of {args.model}: {recipe['model_sha256']!r:.80}")
 
 
 def recipe_in(path: Path) -> dict[str, Any]:
@@ -168,13 +181,15 @@ def recipe_in(path: Path) -> dict[str, Any]:
         raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
     try:
         found = json.loads(data)
+    except RecursionError as exc:
+        raise OptionsError(f"{path} is no recipe") from exc
     except ValueError:
         from models.encoding import read_recipe
 
         found = read_recipe(data)
-    if not isinstance(found, dict):
+    recipe = found.get("recipe", found) if isinstance(found, dict) else None  # --json reports it among other things
+    if not isinstance(recipe, dict):
         raise OptionsError(f"{path} is no recipe")
-    recipe: dict[str, Any] = found.get("recipe", found)
     return recipe
 
 

@@ -1,0 +1,117 @@
+"""The model that comes with the repository, in use: nothing is fetched, a short name, a denoise strength."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import OptionsError, RestoreOptions, Restorer, WeightsMissing
+from models.checkpoints.state_dicts import load_network, load_state_dict
+from models.cli import main
+from models.encoding import read_recipe
+from models.loading import load_model
+from models.planning import RATINGS
+from models.registry import MODELS, SHIPPED_MODEL
+from tests.models.toys import noise, opened, pixels_of, png
+
+LQ = png(noise(20, 24, 3))
+
+
+def restored(folder: Path, denoise: float | None = None) -> np.ndarray:
+    restorer = Restorer.open("compact", weights_dir=folder, device="cpu", dtype="float32", denoise=denoise, threads=1)
+    result = restorer.restore(LQ, RestoreOptions(output_format="png", colour_lock=False))
+    restorer.close()
+    return pixels_of(result.data).astype(int)
+
+
+def test_a_restorer_needs_nothing_in_the_folder(shipped, tmp_path):
+    restorer = Restorer.open(weights_dir=tmp_path / "none", device="cpu", dtype="float32", threads=1)
+    result = restorer.restore(LQ)
+    restorer.close()
+    assert (restorer.models, result.model, result.size_out_wh) == ((SHIPPED_MODEL,), SHIPPED_MODEL, (96, 80))
+    assert result.recipe["model_sha256"] == MODELS[SHIPPED_MODEL].pin.sha256
+    assert not (tmp_path / "none").exists()
+
+
+def test_neither_does_the_command(shipped, tmp_path, capsys):
+    (tmp_path / "old.png").write_bytes(LQ)
+    arguments = ["restore", str(tmp_path / "old.png"), str(tmp_path / "new.png"), "--device", "cpu", "--json"]
+    for more in ([], ["--model", "compact"], ["--model", SHIPPED_MODEL]):
+        assert main([*arguments, "--weights-dir", str(tmp_path / "none"), *more]) == 0
+        assert json.loads(capsys.readouterr().out)["model"] == SHIPPED_MODEL
+        assert opened((tmp_path / "new.png").read_bytes()).size == (96, 80)
+
+
+def test_a_wish_by_the_short_name_is_understood_by_a_restorer_of_several(shipped, tmp_path):
+    restorer = Restorer.open(weights_dir=tmp_path, device="cpu", threads=1)
+    assert restorer.restore(LQ, RestoreOptions(model="compact")).model == SHIPPED_MODEL
+    with pytest.raises(OptionsError, match="no model 'compac'"):
+        restorer.restore(LQ, RestoreOptions(model="compac"))
+    restorer.close()
+
+
+@pytest.mark.usefixtures("nothing_shipped")
+def test_without_its_file_it_is_not_offered(tmp_path):
+    with pytest.raises(WeightsMissing, match="python -m models weights fetch"):
+        Restorer.open(weights_dir=tmp_path)
+    with pytest.raises(WeightsMissing, match="git checkout"):
+        Restorer.open("compact", weights_dir=tmp_path)
+
+
+def test_it_is_the_everyday_model_and_its_partner_is_none_of_its_own(shipped):
+    assert [name for name, rating in RATINGS.items() if rating.everyday] == [SHIPPED_MODEL]
+    assert "restora-compact-detail" not in RATINGS
+
+
+def test_the_ends_of_denoise_are_the_two_networks_and_the_middle_lies_between(shipped, tmp_path):
+    clean, grainy, middle = (restored(tmp_path, denoise) for denoise in (1, 0, 0.5))
+    assert np.array_equal(clean, restored(tmp_path))
+    apart = np.abs(clean - grainy).mean()
+    assert apart > 1, "the two are alike, so the test says nothing"
+    assert 0 < np.abs(middle - clean).mean() < apart
+    assert 0 < np.abs(middle - grainy).mean() < apart
+
+    own = restored_by_its_own_name("restora-compact-detail", tmp_path)
+    assert np.array_equal(grainy, own)
+
+
+def restored_by_its_own_name(name: str, folder: Path) -> np.ndarray:
+    restorer = Restorer.open(name, weights_dir=folder, device="cpu", dtype="float32", threads=1)
+    result = restorer.restore(LQ, RestoreOptions(output_format="png", colour_lock=False))
+    restorer.close()
+    return pixels_of(result.data).astype(int)
+
+
+def test_the_weights_go_from_one_end_to_the_other_on_a_straight_line(shipped, tmp_path):
+    clean, grainy = (
+        load_network(MODELS[name], load_state_dict(shipped / MODELS[name].file)).state_dict()
+        for name in (SHIPPED_MODEL, "restora-compact-detail")
+    )
+    for strength in (0.0, 0.25, 0.5, 1.0):
+        blended = load_model("compact", tmp_path, denoise=strength).state_dict()
+        for key, weight in blended.items():
+            torch.testing.assert_close(weight, strength * clean[key] + (1 - strength) * grainy[key])
+
+
+def test_denoise_without_the_partner_says_how_it_comes_back(shipped, tmp_path):
+    (shipped / "restora-compact-detail.safetensors").unlink()
+    restored(tmp_path)
+    with pytest.raises(WeightsMissing, match=r"git checkout -- weights/restora-compact-detail\.safetensors"):
+        restored(tmp_path, 0.5)
+
+
+@pytest.mark.parametrize("model", ["compact", "auto"])
+def test_the_recipe_of_a_picture_made_with_denoise_makes_it_again(shipped, tmp_path, model):
+    """By name the weights are blended, with auto the noise is given back: the recipe tells the two apart."""
+    old, first, second = (tmp_path / name for name in ("old.png", "first.png", "second.png"))
+    old.write_bytes(LQ)
+    common = ["--weights-dir", str(tmp_path / "none"), "--device", "cpu"]
+    assert main(["restore", str(old), str(first), "--model", model, "--denoise", "0.3", *common]) == 0
+    recipe = read_recipe(first.read_bytes())
+    assert (recipe["blend"], recipe["denoise"]) == ((0.3, None) if model == "compact" else (None, 0.3))
+    assert main(["restore", str(old), str(second), "--recipe", str(first), *common]) == 0
+    assert first.read_bytes() == second.read_bytes()
