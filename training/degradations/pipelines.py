@@ -94,6 +94,17 @@ BLUR_NOISE_JPEG = Pipeline(
     quarter=BICUBIC,
 )
 
+# A little of everything that one generation of phones and mail does; milder than the paper's.
+LIGHT = Pipeline(
+    name="light",
+    ways=(
+        Way(
+            large=Sometimes(0.7, RandomBlur(Range(0.2, 2.5), sinc=0)),
+            small=Chain((_noise(Range(0, 10), Range(0, 0.8)), Sometimes(0.8, Jpeg(Range(40, 95), full_colour=0.3)))),
+        ),
+    ),
+)
+
 _ONCE = Chain(
     (
         RandomBlur(Range(0.2, 3.0)),
@@ -202,7 +213,7 @@ AS_SENT = Mixture("as-sent", ((0.4, _CHAT_PHOTO), (0.15, _SCREENSHOT), (0.15, _M
 PIPELINES: Mapping[str, Pipeline | Mixture] = {
     each.name: each
     for each in (
-        CLEAN, BLUR_NOISE_JPEG, REAL_ESRGAN, AS_SENT, _CHAT_PHOTO, _SCREENSHOT, _MEME, _SCAN, _STICKER,
+        CLEAN, BLUR_NOISE_JPEG, LIGHT, REAL_ESRGAN, AS_SENT, _CHAT_PHOTO, _SCREENSHOT, _MEME, _SCAN, _STICKER,
     )
 }  # fmt: skip
 
