@@ -7,7 +7,7 @@ REQUIREMENTS := requirements.txt requirements-bot.txt requirements-dev.txt const
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights demo test run lint bench bench-quality texts clean
+.PHONY: help setup weights startable demo test run lint bench bench-quality texts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -23,16 +23,20 @@ $(VENV)/.ready: $(REQUIREMENTS)
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
 	@touch $@
 
-weights: setup ## fetch the Real-ESRGAN weights, once
+weights: setup ## fetch Real-ESRGAN's weights, once: better small photographs and drawings
+	@$(BIN)/python -m tasks.weights --fetch all
+
+# The model that ships with the repository is enough; only where somebody deleted it is anything fetched.
+startable: setup
 	@$(BIN)/python -m tasks.weights
 
-demo: weights ## a scripted user talks to the real bot; pictures under var/demo
+demo: startable ## a scripted user talks to the real bot; pictures under var/demo
 	@$(BIN)/python -m dev.demo
 
 test: weights ## run the tests
 	$(BIN)/python -m pytest
 
-run: weights ## Redis, worker and bot on this machine; without BOT_TOKEN against the emulator's chat page
+run: startable ## Redis, worker and bot on this machine; without BOT_TOKEN against the emulator's chat page
 	@$(BIN)/python -m dev.run
 
 lint: setup ## ruff and mypy

@@ -15,7 +15,7 @@ MAX_TILE = 4096  # px; activations of a larger window fill tens of gigabytes
 MAX_OVERLAP = 512  # px; several times what any of the networks looks at
 MAX_BORDER = 512
 LARGEST = 1e100  # of any number; far beyond any use
-PATIENCE_S = 5.0  # two cores with bfloat16 do 320x240 with RealESRGAN_x4plus in it, a GPU whatever people send
+PATIENCE_S = 10.0  # two cores with bfloat16 do 400x300 with RealESRGAN_x4plus in it, a GPU what people send as photos
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

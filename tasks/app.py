@@ -134,6 +134,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         max_input_pixels=settings.max_input_pixels,
         max_output_bytes=settings.max_output_bytes,
         max_seconds=min(settings.picture_budget_s, settings.job_timeout_s),
+        patience_s=settings.patience_s,
     )
     workshop = Workshop(
         store=store,

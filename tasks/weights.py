@@ -1,5 +1,8 @@
 """``python -m tasks.weights``: bring the weights that a worker works with. Free of torch while they are there.
 
+A worker can start with the model that ships with the repository, so only a model that was asked for by name is fetched,
+and what makes results better with ``--fetch all``.
+
 Exit status 0 when a worker can start, also where one of several models could not be had; 1 with a line that says why
 not.
 """
@@ -18,7 +21,7 @@ from models.registry import DEFAULT_MODEL
 from models.weights.store import DEFAULT_FOLDER, WeightsStore
 
 AUTO = "auto"
-# For photographs, for drawings, and for what the others are too slow for.
+# For small photographs and GPUs, for drawings, and for drawings that the others are too slow for.
 AUTO_MODELS = (DEFAULT_MODEL, "RealESRGAN_x4plus_anime_6B", "realesr-animevideov3")
 
 
@@ -27,8 +30,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tasks.weights", description=__doc__.splitlines()[0])
     parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="the weights folder", metavar="DIR")
     parser.add_argument("--model", default=AUTO, help="what WORKER_MODEL says (default: auto)", metavar="NAME")
+    parser.add_argument(
+        "--fetch",
+        choices=("needed", "all"),
+        default="needed",
+        help="needed: what a worker cannot start without (default); all: whatever makes its results better",
+    )
     args = parser.parse_args()
-    missing = _not_sound(args.dir, AUTO_MODELS if args.model == AUTO else (args.model,))
+    missing = _missing(args.dir, args.model, fetch_all=args.fetch == "all")
     fetched = models_command(["weights", "fetch", "--dir", str(args.dir), *missing]) if missing else 0
     try:
         check_weights(args.dir, args.model)
@@ -46,7 +55,7 @@ def check_weights(folder: Path, model: str) -> None:
 
     Args:
         folder: the weights folder.
-        model: a name, or ``auto`` for those of the planner's models that are there.
+        model: a name, or ``auto`` for those of the planner's models that are there or shipped.
 
     Raises:
         OptionsError: no model is called that.
@@ -63,8 +72,20 @@ def check_weights(folder: Path, model: str) -> None:
         )
 
 
+def _missing(folder: Path, model: str, *, fetch_all: bool) -> list[str]:
+    """What has to be fetched."""
+    names = AUTO_MODELS if model == AUTO else (model,)
+    if fetch_all:
+        return _not_sound(folder, dict.fromkeys((*names, *AUTO_MODELS)))
+    try:
+        check_weights(folder, model)
+    except RestorationError:
+        return _not_sound(folder, names)
+    return []
+
+
 def _is_there(store: WeightsStore, name: str) -> bool:
-    """Whether a model is in the folder, sound; one that is damaged is an error, not a model less."""
+    """Whether a model is there, sound; one that is damaged is an error, not a model less."""
     try:
         return bool(store.verify(name))
     except WeightsMissing:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dev.redis_server import RedisServer, running_redis
 from models.cli.process import prepare_process
+from models.registry import DENOISE_PARTNERS, MODELS, SHIPPED_MODEL
+from models.weights.file import pin_of
 from tasks.store import JobStore, connect
 
 prepare_process()  # before any test imports torch
@@ -40,3 +43,31 @@ def store(redis_server: RedisServer) -> Iterator[JobStore]:
     redis.flushdb()
     yield JobStore(redis)
     redis.close()
+
+
+@pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two tiny untrained networks as the shipped pair: float16, pinned, other weights in each."""
+    import torch  # by most tests never needed
+    from safetensors.torch import save_file
+
+    from models.checkpoints.architecture import Architecture
+    from models.checkpoints.state_dicts import build_network
+
+    folder = tmp_path / "shipped"
+    folder.mkdir()
+    arguments = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_conv": 2, "upscale": 4, "act_type": "prelu"}
+    architecture = Architecture(name="SRVGGNetCompact", arguments=arguments)
+    for seed, name in enumerate((SHIPPED_MODEL, DENOISE_PARTNERS[SHIPPED_MODEL])):
+        torch.manual_seed(seed)
+        path = folder / MODELS[name].file
+        save_file({key: tensor.half() for key, tensor in build_network(architecture).state_dict().items()}, path)
+        monkeypatch.setitem(MODELS, name, replace(MODELS[name], architecture=architecture, pin=pin_of(path)))
+    monkeypatch.setattr("models.weights.store.SHIPPED_FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if somebody had deleted the files that came with the repository."""
+    monkeypatch.setattr("models.weights.store.SHIPPED_FOLDER", tmp_path / "nowhere")

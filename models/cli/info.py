@@ -7,13 +7,12 @@ import json
 import platform
 import sys
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import models
+from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process
-from models.registry import DEFAULT_MODEL
-from models.weights.store import DEFAULT_FOLDER, WeightsStore
+from models.weights.store import WeightsStore
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -26,9 +25,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("info", help="what this machine can do, what was picked, and why")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--dtype", default="auto", metavar="T", help="auto, bfloat16, float16 or float32")
-    parser.add_argument("--weights-dir", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of weights")
+    add_folder_option(parser, "--weights-dir")
     parser.add_argument("--measure", action="store_true", help="also load --model and time it")
-    parser.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="for --measure (default: %(default)s)")
+    parser.add_argument("--model", default="compact", metavar="NAME", help="for --measure (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="a JSON object instead of lines")
     parser.set_defaults(run=run)
 
@@ -69,9 +68,10 @@ def gather(args: argparse.Namespace) -> dict[str, Any]:
     }
     if args.measure:
         restorer = models.Restorer.open(args.model, weights_dir=args.weights_dir, device=args.device, dtype=args.dtype)
+        (name,) = restorer.models
         facts |= {
-            "measured_model": args.model,
-            "seconds_per_megapixel": round(restorer.seconds_per_pixel(args.model) * 1e6, 2),
+            "measured_model": name,
+            "seconds_per_megapixel": round(restorer.seconds_per_pixel(name) * 1e6, 2),
         }
     return facts
 

@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 import models
 from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
+from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
 from models.options import PATIENCE_S
 from models.registry import DENOISE_PARTNERS
-from models.weights import DEFAULT_FOLDER, WeightsStore
+from models.weights import WeightsStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--border", type=int, default=10, metavar="N", help="pixels to reflect the picture by (default: %(default)s)"
     )
     parser.add_argument("--format", choices=("auto", "png", "jpeg", "webp"), help="default: what OUT is called")
-    parser.add_argument("--weights-dir", type=Path, default=DEFAULT_FOLDER, metavar="DIR", help="folder of weights")
+    add_folder_option(parser, "--weights-dir")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")
     parser.set_defaults(run=lambda args: run(args, usage_error=parser.error))
 

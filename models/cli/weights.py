@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from models.cli.folder import add_folder_option
 from models.errors import RestorationError, WeightsMissing
 from models.registry import DEFAULT_MODEL, MODELS, find_model
 from models.weights.file import pin_of
 from models.weights.http import Progress
 from models.weights.listing import SHIPPED, ModelRow
-from models.weights.store import DEFAULT_FOLDER, WeightsStore
+from models.weights.store import WeightsStore
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -32,14 +33,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("weights", help="list, fetch, verify, import and pin checkpoints")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     folder = argparse.ArgumentParser(add_help=False)
-    folder.add_argument(
-        "--dir",
-        "--weights-dir",
-        type=Path,
-        default=DEFAULT_FOLDER,
-        metavar="DIR",
-        help="folder of weights (default: weights/ of the repository)",
-    )
+    add_folder_option(folder, "--dir", "--weights-dir")
 
     verb = verbs.add_parser("list", parents=[folder], help="which models there are, and which are here")
     verb.add_argument("--json", action="store_true", help="a JSON array instead of a table")

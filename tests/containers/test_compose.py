@@ -12,7 +12,7 @@ import pytest
 
 from models.cli.weights import MIRROR_VARIABLE
 from tasks.settings import BotSettings, WorkerSettings
-from tests.containers.files import COMPOSE, REPOSITORY, block, service
+from tests.containers.files import COMPOSE, REPOSITORY, arguments_of, block, last_stage, service
 
 SERVICES = ("redis", "bot", "worker")
 EXAMPLE = (REPOSITORY / ".env.example").read_text("utf-8")
@@ -81,12 +81,24 @@ def test_every_setting_it_gives_a_process_exists() -> None:
 
 def test_every_line_of_the_example_is_read_by_somebody() -> None:
     lines = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
-    assert lines - SETTINGS - {MIRROR_VARIABLE} <= set(re.findall(r"\$\{([A-Z_]+)", COMPOSE))
+    (command,) = arguments_of("CMD", last_stage("Dockerfile.worker"))
+    assert lines - SETTINGS - {MIRROR_VARIABLE} - set(re.findall(r"\$\{([A-Z_]+)", command)) <= set(
+        re.findall(r"\$\{([A-Z_]+)", COMPOSE)
+    )
 
 
 def test_the_default_password_is_the_one_of_the_example() -> None:
     (example,) = re.findall(r"^#REDIS_PASSWORD=(.*)$", EXAMPLE, re.MULTILINE)
     assert set(re.findall(r"\$\{REDIS_PASSWORD:-([^}]*)\}", COMPOSE)) == {example}
+
+
+def test_no_volume_hides_what_ships_with_the_image() -> None:
+    mounted = re.findall(r"\w+:(/[^\"\]]+)", " ".join(re.findall(r"volumes: (\[.*\])", service("worker"))))
+    (given,) = re.findall(r"WEIGHTS_DIR: (\S+)", service("worker"))
+    (workdir,) = arguments_of("WORKDIR", last_stage("Dockerfile.worker"))
+    assert mounted == [given]
+    assert not given.startswith(workdir)
+    assert f"WEIGHTS_DIR={given} " in " ".join(arguments_of("ENV", last_stage("Dockerfile.worker")))
 
 
 @pytest.fixture

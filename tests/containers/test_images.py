@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from models.registry import MODELS
 from tasks.settings import WorkerSettings
 from tests.containers.files import REPOSITORY, arguments_of, instructions, is_sent_to_the_engine, last_stage
 
 CODE = {"Dockerfile.bot": {"bot", "tasks", "locales"}, "Dockerfile.worker": {"models", "tasks", "locales"}}
+SHIPPED = {"Dockerfile.bot": set(), "Dockerfile.worker": {"weights"}}  # folders that are not code
 OURS = {"benchmarks", "bot", "dev", "emulator", "models", "tasks", "training", "web"}
 dockerfiles = pytest.mark.parametrize("dockerfile", CODE)
 
@@ -39,10 +41,17 @@ def test_secrets_weights_and_rubbish_never_reach_the_engine(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["bot/__main__.py", "tasks/lua/claim.lua", "locales/ru/LC_MESSAGES/restora.po", "models/archs/rrdbnet.py"],
+    [
+        "bot/__main__.py",
+        "tasks/lua/claim.lua",
+        "locales/ru/LC_MESSAGES/restora.po",
+        "models/archs/rrdbnet.py",
+        "weights/README.md",
+        *(f"weights/{spec.file}" for spec in MODELS.values() if spec.is_shipped),
+    ],
 )
 def test_what_the_images_need_reaches_the_engine(path: str) -> None:
-    assert (REPOSITORY / path).is_file()
+    assert (REPOSITORY / path).is_file() or path.endswith(".safetensors")
     assert is_sent_to_the_engine(path)
 
 
@@ -50,8 +59,9 @@ def test_what_the_images_need_reaches_the_engine(path: str) -> None:
 def test_everything_an_image_copies_is_there_and_it_copies_no_other_code(dockerfile: str) -> None:
     copies = [line for keyword in ("COPY", "ADD") for line in arguments_of(keyword, instructions(dockerfile))]
     sources = [source.rstrip("/") for line in copies if "--from" not in line for source in line.split()[:-1]]
-    assert all((REPOSITORY / source).exists() and is_sent_to_the_engine(source) for source in sources)
-    assert {source for source in sources if (REPOSITORY / source).is_dir()} == CODE[dockerfile]
+    assert all((REPOSITORY / source).exists() for source in sources)
+    assert all(is_sent_to_the_engine(source) for source in set(sources) - SHIPPED[dockerfile])
+    assert {source for source in sources if (REPOSITORY / source).is_dir()} == CODE[dockerfile] | SHIPPED[dockerfile]
 
 
 @dockerfiles
@@ -92,10 +102,11 @@ def test_the_bot_image_installs_nothing_heavy() -> None:
     assert not re.search(r"^(-r|torch|opencv|numpy|pillow)", wanted, re.MULTILINE | re.IGNORECASE)
 
 
-def test_the_worker_image_fetches_what_a_worker_takes_by_default() -> None:
+def test_the_worker_image_fetches_what_a_worker_was_told_to_take_and_no_more() -> None:
     (command,) = arguments_of("CMD", last_stage("Dockerfile.worker"))
     assert re.search(r'python -m tasks\.weights --dir "\$WEIGHTS_DIR"', command)
     assert re.findall(r"\$\{WORKER_MODEL:-([^}]+)\}", command) == [WorkerSettings.model_fields["worker_model"].default]
+    assert '--fetch "${FETCH_WEIGHTS:-needed}"' in command
 
 
 def test_a_worker_told_to_end_hands_its_job_back() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
 
 from models.checkpoints.architecture import Architecture
 from models.checkpoints.state_dicts import build_network
-from models.registry import DENOISE_PARTNERS, MODELS, SHIPPED_MODEL, Mirror, ModelSpec
+from models.registry import MODELS, Mirror, ModelSpec
 from models.weights.file import pin_of
 from tests.models.file_server import FileServer
 
@@ -106,25 +104,3 @@ def tiny_model(
         return spec
 
     return register
-
-
-@pytest.fixture
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two tiny untrained networks as the shipped pair: float16, pinned, other weights in each."""
-    folder = tmp_path / "shipped"
-    folder.mkdir()
-    arguments = {"num_in_ch": 3, "num_out_ch": 3, "num_feat": 4, "num_conv": 2, "upscale": 4, "act_type": "prelu"}
-    architecture = Architecture(name="SRVGGNetCompact", arguments=arguments)
-    for seed, name in enumerate((SHIPPED_MODEL, DENOISE_PARTNERS[SHIPPED_MODEL])):
-        torch.manual_seed(seed)
-        path = folder / MODELS[name].file
-        save_file({key: tensor.half() for key, tensor in build_network(architecture).state_dict().items()}, path)
-        monkeypatch.setitem(MODELS, name, replace(MODELS[name], architecture=architecture, pin=pin_of(path)))
-    monkeypatch.setattr("models.weights.store.SHIPPED_FOLDER", folder)
-    return folder
-
-
-@pytest.fixture
-def nothing_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if somebody had deleted the files that came with the repository."""
-    monkeypatch.setattr("models.weights.store.SHIPPED_FOLDER", tmp_path / "nowhere")

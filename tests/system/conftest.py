@@ -18,6 +18,8 @@ from emulator import TOKEN, Emulator
 from tasks.messages import job_id
 
 LEASE_S = 3.0
+# The everyday model would be done before anything could be broken: people who wait for the best model are meant here.
+SLOW = {"LEASE_S": str(LEASE_S), "PATIENCE_S": "300"}
 BOT_ID = int(TOKEN.partition(":")[0])
 
 
@@ -41,7 +43,7 @@ class Town:
 async def running_town(folder, *, workers: int = 1, **env: str) -> AsyncIterator[Town]:
     async with (
         Emulator.running() as telegram,
-        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={"LEASE_S": str(LEASE_S), **env}) as stack,
+        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={**SLOW, **env}) as stack,
     ):
         town = Town(telegram, stack, stack.start_bot())
         town.workers = [stack.start_worker(f"worker{number}") for number in range(workers)]

@@ -73,7 +73,8 @@ def test_a_setting_is_read_from_the_env_file(tmp_path):
 
 
 def test_a_missing_weight_says_which_command_fetches_it(tmp_path):
-    ended = run(CELERY_WORKER, tmp_path, BOT_TOKEN=TOKEN, WEIGHTS_DIR=str(tmp_path))
+    env = {"WEIGHTS_DIR": str(tmp_path), "WORKER_MODEL": "RealESRGAN_x4plus"}
+    ended = run(CELERY_WORKER, tmp_path, BOT_TOKEN=TOKEN, **env)
     assert ended.returncode == 1
     assert "python -m models weights fetch RealESRGAN_x4plus" in ended.stderr
     assert "Traceback" not in ended.stderr

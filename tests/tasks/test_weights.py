@@ -12,11 +12,12 @@ import pytest
 
 from dev.redis_server import free_port
 from models.errors import OptionsError, WeightsMissing, WeightsRefused
+from models.options import PATIENCE_S
 from models.planning import RATINGS
 from models.registry import MODELS
 from models.restorer import AUTO as AUTO_OF_THE_LIBRARY
 from tasks.settings import WorkerSettings
-from tasks.weights import AUTO, AUTO_MODELS, check_weights
+from tasks.weights import AUTO, AUTO_MODELS, check_weights, main
 from tests.conftest import REPOSITORY
 
 WEIGHTS = REPOSITORY / "weights"
@@ -56,10 +57,32 @@ def test_the_models_that_are_fetched_do_every_kind_of_picture():
     assert best == {"photo", "drawing"}
 
 
+def test_patience_is_the_same_for_workers_and_for_the_library():
+    assert WorkerSettings.model_fields["patience_s"].default == PATIENCE_S
+
+
+@pytest.mark.usefixtures("nothing_shipped")
 def test_any_model_that_the_planner_knows_is_enough(folder):
     check_weights(folder, AUTO)
 
 
+def test_what_ships_with_the_repository_is_enough_for_a_worker(shipped, tmp_path, monkeypatch, capsys):
+    for model in (AUTO, "compact", "restora-compact"):
+        check_weights(tmp_path / "none", model)
+        monkeypatch.setattr(sys, "argv", ["tasks.weights", "--dir", str(tmp_path / "none"), "--model", model])
+        assert main() == 0
+    assert capsys.readouterr() == ("", "")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_damaged_shipped_model_stops_a_worker(shipped, tmp_path):
+    file = shipped / "restora-compact.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"!")
+    with pytest.raises(WeightsRefused, match="ships with Restora"):
+        check_weights(tmp_path, AUTO)
+
+
+@pytest.mark.usefixtures("nothing_shipped")
 def test_an_empty_folder_is_refused_with_the_command_that_fills_it(tmp_path):
     with pytest.raises(WeightsMissing, match=f"python -m models weights fetch {' '.join(AUTO_MODELS)}"):
         check_weights(tmp_path, AUTO)
@@ -80,17 +103,23 @@ def test_a_damaged_model_is_no_model_less_but_an_error(folder):
         check_weights(folder, AUTO)
 
 
-def test_when_everything_is_there_the_command_is_quiet_and_quick(tmp_path):
+@pytest.mark.parametrize("fetch", ["needed", "all"])
+def test_when_everything_is_there_the_command_is_quiet_and_quick(tmp_path, fetch):
     for name in AUTO_MODELS:
         bring(name, tmp_path)
     began = time.monotonic()
-    finished = run(tmp_path)
+    finished = run(tmp_path, "--fetch", fetch)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
     assert time.monotonic() - began < 5  # one process, and no torch
 
 
-def test_what_cannot_be_fetched_is_a_warning_where_another_model_is_there(folder):
+def test_where_any_model_is_there_nothing_is_fetched_unless_asked_for(folder):
     finished = run(folder)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
+
+
+def test_what_cannot_be_fetched_is_a_warning_where_another_model_is_there(folder):
+    finished = run(folder, "--fetch", "all")
     assert finished.returncode == 0
     assert finished.stderr.splitlines()[-1] == (
         f"warning: without {', '.join(AUTO_MODELS[:2])} the other models do its work"
