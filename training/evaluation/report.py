@@ -31,15 +31,19 @@ def scores_table(rows: Sequence[Mean], teacher: str | None) -> list[str]:
         ]
         for row in rows
     ]
-    whose = f"between an answer and that of {teacher}" if teacher else "with a teacher, and none was given"
+    agreement = (
+        f"PSNR between an answer and that of {teacher}, on luma, four pixels cut off, then on RGB, whole."
+        if teacher
+        else "not measured, for want of a teacher."
+    )
     return [
         *table(HEAD, cells, left=2),
         "",
-        "PSNR, SSIM: luma of BT.601 from 16 to 235, four pixels cut off. Sharpness: mean gradient of the same luma,",
-        f"relative to the original's. Agreement: PSNR {whose};",
-        "first on luma, four pixels cut off, then on RGB, whole. Colour error: mean absolute difference from the",
-        "original, both averaged down to the input's size, in levels; drift: that of a channel's mean, the largest",
-        "of all pictures.",
+        "PSNR, SSIM: luma of BT.601 from 16 to 235, four pixels cut off.",
+        "Sharpness: mean gradient of the same luma, relative to the original's.",
+        f"Agreement: {agreement}",
+        "Colour error: mean absolute difference from the original, both averaged down to the input's size, in levels;",
+        "drift: that of a channel's mean, the largest of all pictures.",
     ]
 
 
