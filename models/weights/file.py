@@ -103,13 +103,15 @@ def sha256_of(path: Path) -> str:
 
 
 def pin_of(path: Path) -> Pin:
-    """Size and SHA-256 of a file."""
-    return Pin(bytes=path.stat().st_size, sha256=sha256_of(path))
+    """Size and SHA-256 of a file.
 
-
-def is_pinned(path: Path, pin: Pin) -> bool:
-    """Whether a file is just what ``pin`` says; reads it only if its size fits."""
-    return path.stat().st_size == pin.bytes and sha256_of(path) == pin.sha256
+    Raises:
+        WeightsRefused: it cannot be read.
+    """
+    try:
+        return Pin(bytes=path.stat().st_size, sha256=sha256_of(path))
+    except OSError as exc:
+        raise WeightsRefused(f"cannot read {path}: {exc.strerror}") from exc
 
 
 def _label(metadata: Mapping[str, str] | None, path: Path) -> Label:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from models.errors import WeightsRefused
 from models.registry import MODELS, ModelSpec
-from models.weights.file import is_pinned, read_label
+from models.weights.file import pin_of, read_label
 
 State = Literal["present", "missing", "damaged"]
 IMPORTED = "imported"
@@ -50,7 +50,10 @@ def row_of(name: str, path: Path) -> ModelRow:
 def _shipped_row(spec: ModelSpec, path: Path) -> ModelRow:
     state: State = "missing"
     if path.is_file():
-        state = "present" if is_pinned(path, spec.pin) else "damaged"
+        try:
+            state = "present" if pin_of(path) == spec.pin else "damaged"
+        except WeightsRefused:
+            state = "damaged"
     return ModelRow(
         name=spec.name,
         state=state,

@@ -21,7 +21,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from models.checkpoints.architecture import Architecture
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
 from models.registry import ALIASES, MODELS, ModelSpec, find_model
-from models.weights.file import Label, is_pinned, pin_of, sha256_of, verify_sealed, write_sealed
+from models.weights.file import Label, pin_of, sha256_of, verify_sealed, write_sealed
 from models.weights.http import Progress
 from models.weights.listing import SHIPPED, ModelRow, row_of
 from models.weights.mirrors import Ladder, Notify
@@ -206,8 +206,8 @@ class WeightsStore:
                 f"{spec.name} ships with Restora, but {path} is not there; bring it back with: "
                 f"git checkout -- weights/{spec.file}"
             )
-        if not is_pinned(path, spec.pin):
-            found = pin_of(path)
+        found = pin_of(path)
+        if found != spec.pin:
             raise WeightsRefused(
                 f"{path} is not the file that ships with Restora: {found.bytes:,} bytes with SHA-256 {found.sha256}, "
                 f"which should be {spec.pin.bytes:,} and {spec.pin.sha256}"

@@ -415,6 +415,16 @@ def test_a_damaged_shipped_model_is_refused_with_both_digests_and_listed_as_such
     assert [row.state for row in store.list() if row.name == SHIPPED_MODEL] == ["damaged"]
 
 
+def test_a_shipped_model_that_cannot_be_read_is_refused_in_one_line(store, shipped, monkeypatch):
+    def refuse(*_args):
+        raise PermissionError(13, "Permission denied")  # root may read everything, so chmod would not do
+
+    monkeypatch.setattr("models.weights.file.sha256_of", refuse)
+    with pytest.raises(WeightsRefused, match=r"cannot read .*restora-compact\.safetensors: Permission denied"):
+        store.verify(SHIPPED_MODEL)
+    assert [row.state for row in store.list() if row.name == SHIPPED_MODEL] == ["damaged"]
+
+
 def test_a_shipped_model_that_was_deleted_is_missing_and_comes_back_from_git(store, shipped):
     (shipped / "restora-compact.safetensors").unlink()
     for ask in (store.path, store.verify, store.fetch):
