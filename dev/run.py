@@ -61,7 +61,7 @@ async def serve() -> None:
             say("No BOT_TOKEN is set, so Telegram is emulated here.")
         stack = await ending.enter_async_context(Stack(FOLDER, token=token, api_url=api_url, cwd=REPOSITORY))
         worker, bot = stack.start_worker(), stack.start_bot()
-        say(f"Starting Redis, the bot and a worker that loads Real-ESRGAN; logs in {FOLDER.relative_to(REPOSITORY)} …")
+        say(f"Starting Redis, the bot and a worker that loads its models; logs in {FOLDER.relative_to(REPOSITORY)} …")
         await stack.bot_is_ready(bot)
         await stack.workers_are_ready(worker)
         for card in stack.store.workers():
