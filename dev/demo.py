@@ -24,7 +24,7 @@ from tasks.messages import JobState, job_id
 from tasks.store import JobStore
 
 FOLDER = REPOSITORY / "var" / "demo"
-LARGE_WH = (3000, 2250)  # seconds of work for any model on any machine
+LARGE_WH = (2400, 1800)  # seconds of work for any model on any machine
 RESULT_TIMEOUT_S = 240.0  # a slow machine without bfloat16 needs a minute for the largest of these pictures
 
 
@@ -103,7 +103,7 @@ class Demo:
 
     async def restart(self) -> None:
         """Clara sees the progress of a long job and stops it; the worker is free within two seconds."""
-        large = worn_photo(*LARGE_WH, seed=4)
+        large = await asyncio.to_thread(worn_photo, *LARGE_WH, seed=4)
         await self.clara.sends_document("large.jpg", content=large, mime_type="image/jpeg")
         status = await self.clara.receives_message()
         await self.clara.sees(status, containing="%", timeout=60)
