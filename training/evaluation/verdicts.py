@@ -121,7 +121,7 @@ def verdict(found: Sequence[Difference], yardstick: str) -> list[str]:
     """A line for every criterion: reached in every place, or in how many, and where it is furthest from it."""
     criteria: tuple[tuple[str, Callable[[Difference], float | None], float, str], ...] = (
         (f"SSIM at least that of {yardstick}", lambda row: row.ssim, 0.0, "+.4f"),
-        (f"agreement at least that of {yardstick}", lambda row: row.agreement, 0.0, "+.2f"),
+        (f"agreement (luma) at least that of {yardstick}", lambda row: row.agreement, 0.0, "+.2f"),
         (f"sharpness at least that of {yardstick}", lambda row: row.sharpness, 0.0, "+.3f"),
         (f"SSIM {MARGIN} above {BICUBIC} on degraded input", lambda row: row.above_bicubic, MARGIN, "+.4f"),
         (f"SSIM {MARGIN} above {LANCZOS} on degraded input", lambda row: row.above_lanczos, MARGIN, "+.4f"),

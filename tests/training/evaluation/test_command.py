@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from training.evaluation.__main__ import main
+from tests.conftest import REPOSITORY
+from training.evaluation.cli import main
 
 from .makers import checkpoint, honest, idle, originals, smooth
 from .test_pictures import index_of
@@ -42,7 +45,7 @@ def test_a_model_that_does_nothing_fails_with_a_clear_sentence(ask, tmp_path, ca
 def test_a_model_that_does_something_passes(ask, tmp_path, capsys):
     assert ask("--model", checkpoint(tmp_path / "honest.safetensors", honest())) == 0
     told = capsys.readouterr().out
-    assert "Every model is better than doing nothing and than bicubic." in told
+    assert "Every model is better than doing nothing and than bicubic on degraded input." in told
     for way in ("do nothing", "bicubic", "Lanczos", "honest"):
         for kind in ("clean", NOISY):
             assert sum(f"own (2), {kind}" in line and f"| {way} " in line for line in told.splitlines()) == 1
@@ -120,7 +123,7 @@ def test_the_verdict_beside_a_yardstick_is_printed_and_written(ask, tmp_path, ca
     told = capsys.readouterr().out
     assert "honest beside cheat:" in told
     assert "\n- reached: SSIM at least that of cheat: 2 of 2, lowest +0." in told
-    assert "\n- not measured: agreement at least that of cheat\n" in told
+    assert "\n- not measured: agreement (luma) at least that of cheat\n" in told
     assert (tmp_path / "out.md").read_text() == told
 
 
@@ -143,6 +146,11 @@ def test_contradictions_are_refused_before_the_work(ask, arguments):
     with pytest.raises(SystemExit) as ended:
         ask("--model", "any", *arguments, inputs=())
     assert ended.value.code == 2
+
+
+def test_torch_is_not_loaded_before_the_process_is_prepared():
+    loaded = "import sys, training.evaluation.__main__; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], check=False, cwd=REPOSITORY).returncode == 0
 
 
 def test_the_help_says_what_the_command_does(capsys):

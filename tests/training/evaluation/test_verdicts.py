@@ -72,7 +72,7 @@ def test_a_candidate_that_falls_short_reads_where_and_by_how_much():
     every = [*rows("clean", ours=0.69, lite=0.7), *rows(ours=0.62, lite=0.61)]
     assert verdict(differences(every, "ours", "lite"), "lite") == [
         "MISSED: SSIM at least that of lite: 1 of 2, lowest -0.0100 (kodak, clean)",
-        "reached: agreement at least that of lite: 2 of 2, lowest +0.00 (kodak, as-sent)",
+        "reached: agreement (luma) at least that of lite: 2 of 2, lowest +0.00 (kodak, as-sent)",
         "reached: sharpness at least that of lite: 2 of 2, lowest +0.000 (kodak, as-sent)",
         "reached: SSIM 0.015 above bicubic on degraded input: 1 of 1, lowest +0.0200 (kodak, as-sent)",
         "MISSED: SSIM 0.015 above Lanczos on degraded input: 0 of 1, lowest +0.0100 (kodak, as-sent)",
