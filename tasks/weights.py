@@ -15,10 +15,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from models.cli import main as models_command
+from models.cli.folder import add_folder_option
 from models.errors import RestorationError, WeightsMissing
 from models.planning.ratings import RATINGS
 from models.registry import DEFAULT_MODEL
-from models.weights.store import DEFAULT_FOLDER, WeightsStore
+from models.weights.store import WeightsStore
 
 AUTO = "auto"
 # For small photographs and GPUs, for drawings, and for drawings that the others are too slow for.
@@ -28,7 +29,7 @@ AUTO_MODELS = (DEFAULT_MODEL, "RealESRGAN_x4plus_anime_6B", "realesr-animevideov
 def main() -> int:
     """Fetch what is missing; tell whether a worker can start."""
     parser = argparse.ArgumentParser(prog="python -m tasks.weights", description=__doc__.splitlines()[0])
-    parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="the weights folder", metavar="DIR")
+    add_folder_option(parser, "--dir")
     parser.add_argument("--model", default=AUTO, help="what WORKER_MODEL says (default: auto)", metavar="NAME")
     parser.add_argument(
         "--fetch",

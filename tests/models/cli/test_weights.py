@@ -237,3 +237,12 @@ def test_a_pin_is_printed_as_the_registry_has_it_and_only_for_what_can_be_loaded
     (tmp_path / "broken.safetensors").write_bytes(path.read_bytes()[:-1])
     assert main(["weights", "pin", str(tmp_path / "broken.safetensors")]) == 1
     assert capsys.readouterr().err.startswith("error: broken.safetensors is damaged")
+
+
+@pytest.mark.usefixtures("only_tiny")
+def test_the_folder_is_the_one_of_the_environment_unless_another_is_named(capsys, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("WEIGHTS_DIR", str(tmp_path / "theirs"))
+    for more in ([], ["--dir", str(tmp_path / "mine")]):
+        assert main(["weights", "fetch", "tiny", *more]) == 0
+    printed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert printed == [str(tmp_path / name / "tiny.safetensors") for name in ("theirs", "mine")]
