@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,10 +44,16 @@ class DataSettings:
         unknown = set(self.degradations) - set(PIPELINES)
         if unknown:
             raise SettingsError(f"data.degradations: no {', '.join(unknown)}; there are {', '.join(PIPELINES)}")
-        if self.side % 4 or self.side < 64:
-            raise SettingsError(f"data.side must divide by 4 and be at least 64, not {self.side}")
-        if self.patches < 1 or not 0 < self.validation < 1:
-            raise SettingsError("data.patches must be at least 1 and data.validation between 0 and 1")
+        _refuse_outside("data", self, patches=(1, math.inf), side=(64, 4096), seed=(0, math.inf))
+        if self.side % 4:
+            raise SettingsError(f"data.side must divide by 4, {self.side} does not")
+        if not 0 < self.validation < 1:
+            raise SettingsError(f"data.validation must lie between 0 and 1, not at {self.validation}")
+        if not self.shrink or not all(0 < factor <= 1 for factor in self.shrink):
+            raise SettingsError(f"data.shrink needs factors above 0 and at most 1, not {list(self.shrink)}")
+        weights = self.degradations.values()
+        if not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
+            raise SettingsError("data.degradations: weights are 0 or more, and one of them must be more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +82,13 @@ class NetworkSettings:
     num_feat: int = 64
     num_conv: int = 24
     start: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be built."""
+        _refuse_outside("network", self, num_feat=(1, 1024), num_conv=(1, 256))
+
+
+_DISTANCES = ("gt", "teacher", "gradient", "spectrum", "perceptual")  # what says where an answer should be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +121,11 @@ class LossSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed."""
+        for name in (*_DISTANCES, "adversarial"):
+            _refuse_outside("losses", self, **{name: (0, 1e6)})
+        _refuse_outside("losses", self, adversarial_from=(0, math.inf), discriminator_feat=(1, 1024))
+        if not any(getattr(self, name) for name in _DISTANCES):
+            raise SettingsError(f"losses: one of {', '.join(_DISTANCES)} must be more than 0")
         if self.real not in ("gt", "teacher"):
             raise SettingsError(f'losses.real is "gt" or "teacher", not {self.real!r}')
         if self.perceptual and not self.vgg19:
@@ -168,10 +187,12 @@ class TrainSettings:
             raise SettingsError(f'train.dtype is "bfloat16" or "float32", not {self.dtype!r}')
         if self.device not in ("auto", "cpu", "cuda"):
             raise SettingsError(f'train.device is "auto", "cpu" or "cuda", not {self.device!r}')
-        small = [name for name in ("steps", "batch", "log_every", "checkpoint_every", "sheet_every")
-                 if getattr(self, name) < 1]  # fmt: skip
-        if small:
-            raise SettingsError(f"train.{small[0]} must be at least 1")
+        for name in ("steps", "batch", "log_every", "checkpoint_every", "sheet_every"):
+            _refuse_outside("train", self, **{name: (1, math.inf)})
+        for name in ("kernel_lr", "lr_end", "weight_decay", "ema"):
+            _refuse_outside("train", self, **{name: (0, 1)})
+        _refuse_outside("train", self, crop=(8, 1024), margin=(0, 1024), lr=(1e-12, 1), clip=(1e-12, math.inf))
+        _refuse_outside("train", self, warmup=(0, math.inf), seed=(0, 2**63 - 1), threads=(0, 4096))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +210,10 @@ class Settings:
         """Refuse parts that do not fit together."""
         if self.losses.teacher and not self.teacher.model:
             raise SettingsError("losses.teacher needs teacher.model")
+        if self.losses.adversarial and self.losses.real == "teacher" and not self.teacher.model:
+            raise SettingsError('losses.real = "teacher" needs teacher.model')
+        if self.losses.adversarial and self.train.crop % 2:
+            raise SettingsError(f"train.crop must be even for the discriminator, {self.train.crop} is not")
         if self.data.side // 4 < self.train.crop + 2 * self.train.margin:
             raise SettingsError(
                 f"a crop of {self.train.crop} px with a margin of {self.train.margin} px does not fit into "
@@ -208,17 +233,27 @@ def read_settings(path: Path, overrides: Mapping[str, str] | None = None) -> Set
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
-        for key, value in (overrides or {}).items():
-            *sections, name = key.split(".")
-            place = table
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[name] = _toml_value(value)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError) as exc:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as exc:
         raise SettingsError(f"{path} is no settings file: {exc}") from exc
+    for key, value in (overrides or {}).items():
+        *sections, name = key.split(".")
+        place = table
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise SettingsError(f"{key}: {section} is no section")
+        place[name] = _toml_value(value)
     settings = _built(Settings, {"name": path.stem, **table}, str(path))
     assert isinstance(settings, Settings)  # noqa: S101 - for the type checker
     return settings
+
+
+def _refuse_outside(section: str, settings: object, **limits: tuple[float, float]) -> None:
+    for name, (low, high) in limits.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:  # so that NaN is refused as well
+            wanted = f"at least {low:g}" if math.isinf(high) else f"from {low:g} to {high:g}"
+            raise SettingsError(f"{section}.{name} must be {wanted}, not {value}")
 
 
 def _toml_value(text: str) -> Any:
@@ -250,6 +285,8 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
         return {key: _checked(one, get_args(hint)[1], f"{where}.{key}") for key, one in value.items()}
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if origin is not None:
+        raise SettingsError(f"{where} should be a {'list' if origin is tuple else 'section'}, not {value!r}")
     if not isinstance(hint, type) or not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
         raise SettingsError(f"{where} should be {getattr(hint, '__name__', hint)}, not {value!r}")
     return value
