@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,9 +16,11 @@ from models.cli import main
 from models.encoding import read_recipe
 from models.loading import load_model
 from models.planning import RATINGS
-from models.registry import MODELS, SHIPPED_MODEL
+from models.registry import DENOISE_PARTNERS, MODELS, SHIPPED_MODEL
+from models.weights import DEFAULT_FOLDER, WeightsStore
 from tests.models.toys import noise, opened, pixels_of, png
 
+PAIR = (SHIPPED_MODEL, DENOISE_PARTNERS[SHIPPED_MODEL])
 LQ = png(noise(20, 24, 3))
 
 
@@ -115,3 +118,36 @@ def test_the_recipe_of_a_picture_made_with_denoise_makes_it_again(shipped, tmp_p
     assert (recipe["blend"], recipe["denoise"]) == ((0.3, None) if model == "compact" else (None, 0.3))
     assert main(["restore", str(old), str(second), "--recipe", str(first), *common]) == 0
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.fixture
+def real() -> Path:
+    """The folder of the pair as it was trained."""
+    for name in PAIR:
+        if not (DEFAULT_FOLDER / MODELS[name].file).is_file():
+            pytest.skip(f"needs the {MODELS[name].file} that ships with the repository")
+    return DEFAULT_FOLDER
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_the_files_of_this_repository_are_those_of_the_registry(real, tmp_path, name):
+    stored = WeightsStore(tmp_path).verify(name)
+    state = load_state_dict(stored.path)
+    load_network(stored.architecture, state)
+    assert {tensor.dtype for tensor in state.values()} <= {torch.float16, torch.float32}
+    assert stored.path.stat().st_size < 6_000_000
+    assert stored.path.stat().st_mode & 0o444 == 0o444, "a worker runs as somebody else"
+
+
+def test_the_higher_denoise_the_less_noise_is_left(real):
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(60, 190, 96)[None, :, None] + np.linspace(-20, 20, 96)[:, None, None]
+    grainy = png((ramp + rng.normal(0, 8, (96, 96, 3))).clip(0, 255).astype(np.uint8))
+    left = []
+    for denoise in (0, 0.25, 0.5, 0.75, 1):
+        restorer = Restorer.open("compact", weights_dir=real, device="cpu", dtype="float32", denoise=denoise, threads=1)
+        made = pixels_of(restorer.restore(grainy, RestoreOptions(output_format="png")).data).astype(np.float32)
+        restorer.close()
+        left.append(float((made - cv2.GaussianBlur(made, (0, 0), 6)).std()))
+    assert left == sorted(left, reverse=True), left
+    assert left[-1] < left[0] / 2, left
