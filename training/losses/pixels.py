@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -21,8 +24,10 @@ def charbonnier(sr: Tensor, wanted: Tensor) -> Tensor:
 
 def gradient_loss(sr: Tensor, wanted: Tensor) -> Tensor:
     """Mean absolute difference of the steps from pixel to pixel, both ways: edges count, levels do not."""
-    across = (sr.diff(dim=3) - wanted.diff(dim=3)).abs().mean()
-    return across + (sr.diff(dim=2) - wanted.diff(dim=2)).abs().mean()
+    # The difference of steps is the step of differences; with channels last, slices of rows lie together in memory.
+    error = (sr - wanted).permute(0, 2, 3, 1)
+    down, right = error[:, 1:] - error[:, :-1], error[:, :, 1:] - error[:, :, :-1]
+    return down.abs().mean() + right.abs().mean()
 
 
 def spectrum_loss(sr: Tensor, wanted: Tensor, *, shift: tuple[int, int] = (0, 0)) -> Tensor:
@@ -34,17 +39,35 @@ def spectrum_loss(sr: Tensor, wanted: Tensor, *, shift: tuple[int, int] = (0, 0)
     Args:
         sr: answer.
         wanted: what it should look like.
-        shift: where the first window begins, so that windows need not lie at the same place in every step.
+        shift: rows and columns before the first window, so that windows need not lie at the same place in every step.
     """
-    ours, theirs = _amplitudes(sr, shift), _amplitudes(wanted, shift)
-    return (ours - theirs).abs().mean()
+    return (_amplitudes(sr, shift) - _amplitudes(wanted, shift)).abs().mean()
 
 
 def _amplitudes(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
-    """(N, rows, columns, 8, 5); the mean of a window is left out."""
-    luma = (pictures * pictures.new_tensor(LUMA).view(1, 3, 1, 1)).sum(dim=1)
-    windows = luma[:, shift[0] :, shift[1] :].unfold(1, BLOCK, BLOCK // 2).unfold(2, BLOCK, BLOCK // 2)
-    windows = windows - windows.mean(dim=(-2, -1), keepdim=True)
-    edge = torch.hann_window(BLOCK, periodic=False, device=pictures.device)
-    spectra = torch.fft.rfft2(windows * (edge[:, None] * edge[None, :]), norm="ortho")
-    return torch.sqrt(spectra.real.square() + spectra.imag.square() + EPSILON**2)
+    """(windows, frequencies) of luma; the mean of a window is left out."""
+    luma = pictures.permute(0, 2, 3, 1) @ pictures.new_tensor(LUMA)
+    rows, columns = ((side - offset) // BLOCK for side, offset in zip(luma.shape[1:], shift, strict=True))
+    whole = luma[:, shift[0] : shift[0] + rows * BLOCK, shift[1] : shift[1] + columns * BLOCK]
+    windows = whole.reshape(-1, rows, BLOCK, columns, BLOCK).transpose(2, 3).reshape(-1, BLOCK * BLOCK)
+    cosines, sines = (windows @ waves.to(windows) for waves in _waves())
+    return torch.sqrt(cosines.square() + sines.square() + EPSILON**2)
+
+
+@lru_cache
+def _waves() -> tuple[Tensor, Tensor]:
+    """The discrete Fourier transform of a window as two matrices (64, frequencies), each frequency once.
+
+    They first take the window's mean out and let it fade to its edges (Hann), which are linear as well.
+    """
+    size = BLOCK * BLOCK
+    places = torch.arange(BLOCK, dtype=torch.float64)
+    ys, xs = (grid.flatten() for grid in torch.meshgrid(places, places, indexing="ij"))
+    # The others are the mean, or mirror one of these.
+    kept = [(v, u) for v in range(BLOCK) for u in range(BLOCK // 2 + 1)
+            if (v, u) != (0, 0) and (u % (BLOCK // 2) or v <= BLOCK // 2)]  # fmt: skip
+    vs, us = torch.tensor(kept, dtype=torch.float64).T
+    angles = 2 * math.pi / BLOCK * (ys[:, None] * vs + xs[:, None] * us)
+    fade = torch.hann_window(BLOCK, periodic=False, dtype=torch.float64)
+    prepare = (torch.eye(size, dtype=torch.float64) - 1 / size) * torch.outer(fade, fade).flatten()
+    return tuple((prepare @ waves / BLOCK).float() for waves in (angles.cos(), angles.sin()))  # type: ignore[return-value]
