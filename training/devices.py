@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.errors import SettingsError
+
 
 @dataclass(frozen=True)
 class Compute:
@@ -25,9 +27,15 @@ class Compute:
 
     @classmethod
     def pick(cls, device: str = "auto", dtype: str = "bfloat16", threads: int = 0) -> Compute:
-        """Take what a settings file asks for; threads 0 means one per core this process may use."""
+        """Take what a settings file asks for; threads 0 means one per core this process may use.
+
+        Raises:
+            SettingsError: this machine has no such device.
+        """
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cuda" and not torch.cuda.is_available():
+            raise SettingsError('train.device = "cuda", but torch finds no NVIDIA GPU here')
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         return cls(torch.device(device), getattr(torch, dtype))
 

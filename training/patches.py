@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,21 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import Image
-from tqdm import tqdm
 
-from models.decoding import DecodeLimits, decode_here
+from models.decoding import DecodeLimits, Decoder
 from models.errors import RestorationError
+from models.weights.file import sha256_of
 from training.degradations import SCALE, Mixture, Picture, as_floats, as_levels, named
 from training.errors import DataError
+from training.progress import Progress
 from training.settings import DataSettings
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif"})
 TRIES = 6  # boxes looked at before a flat one is taken after all
 FLAT = 0.012  # mean gradient, of 1; skies and walls teach little
 INDEX = "index.json"
+LIMITS = DecodeLimits(max_seconds=60)  # nobody waits for an answer here
+NAMED = 5  # pictures in an error, of what may be hundreds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +76,17 @@ def prepare(settings: DataSettings) -> Patches:
         settings: the run's.
 
     Raises:
-        DataError: no picture is large enough, or the folder holds other patches.
+        DataError: there are no pictures, some cannot be used, or the folder holds other patches.
     """
-    files = [file for file in sorted(Path(settings.pictures).rglob("*")) if file.suffix.lower() in SUFFIXES]
+    pictures = Path(settings.pictures)
+    files = [file for file in sorted(pictures.rglob("*")) if file.suffix.lower() in SUFFIXES and not file.is_dir()]
     if not files:
         raise DataError(f"no pictures in {settings.pictures}: set data.pictures to a folder of photographs")
     folder = Path(settings.folder)
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
-    fingerprint = {"settings": _relevant(settings), "pictures": digests}
+    digests = [_digest(file) for file in files]
     if (folder / INDEX).exists():
-        if {name: _index(folder)[name] for name in fingerprint} != {**fingerprint, "pictures": _known(folder, digests)}:
+        index = _index(folder)
+        if index["settings"] != _relevant(settings) or [each["sha256"] for each in index["pictures"]] != digests:
             raise DataError(f"{folder} was prepared from other pictures or settings: delete it or set data.folder")
         return open_patches(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,11 +99,11 @@ def open_patches(folder: Path) -> Patches:
     Raises:
         DataError: there are none, or not all of them.
     """
+    index = _index(folder)
     try:
-        index = _index(folder)
         gt, lq = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in ("gt", "lq"))
     except (OSError, ValueError) as exc:
-        raise DataError(f"{folder} holds no prepared patches ({exc}): run `python -m training prepare` first") from exc
+        raise DataError(f"{folder} is incomplete ({exc}): delete it and prepare again") from exc
     splits = tuple(entry["split"] for entry in index["patches"])
     digest = hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()
     if not len(gt) == len(lq) == len(splits):
@@ -114,15 +119,22 @@ def _relevant(settings: DataSettings) -> dict[str, Any]:
     return restored
 
 
+def _digest(file: Path) -> str:
+    try:
+        return sha256_of(file)
+    except OSError as exc:
+        raise DataError(f"{file} cannot be read: {exc.strerror or exc}") from exc
+
+
 def _index(folder: Path) -> dict[str, Any]:
-    index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text("utf-8"))
+        [index[part] for part in ("settings", "pictures", "patches")]
+    except FileNotFoundError as exc:
+        raise DataError(f"{folder} holds no prepared patches: run `python -m training prepare` first") from exc
+    except (OSError, ValueError, LookupError, TypeError) as exc:
+        raise DataError(f"{folder / INDEX} cannot be read ({exc!r}): delete {folder} and prepare again") from exc
     return index
-
-
-def _known(folder: Path, digests: list[str]) -> Any:
-    """The index's pictures if they are these, so that both sides of a comparison look alike."""
-    pictures = _index(folder)["pictures"]
-    return pictures if [each["sha256"] for each in pictures] == digests else None
 
 
 def split_of(sha256: str, validation: float) -> str:
@@ -131,28 +143,30 @@ def split_of(sha256: str, validation: float) -> str:
 
 
 def _prepare(settings: DataSettings, files: list[Path], digests: list[str], folder: Path) -> Patches:
-    splits = [split_of(digest, settings.validation) for digest in digests]
-    if "train" not in splits:
-        raise DataError("no picture is left to train on: lower data.validation or add pictures")
-    if "validation" not in splits:
-        lowest = digests.index(min(digests))
-        splits[lowest] = "validation" if len(files) > 1 else "train"
+    splits = _splits(digests, settings.validation)
     mixture = Mixture("training", tuple((weight, named(name)) for name, weight in settings.degradations.items()))
     side, count = settings.side, settings.patches
     gt = open_memmap(folder / "gt.npy", "w+", np.uint8, (count, side, side, 3))
     lq = open_memmap(folder / "lq.npy", "w+", np.uint8, (count, side // SCALE, side // SCALE, 3))
     entries: dict[int, PatchEntry] = {}
-    with tqdm(total=count, desc="patches", unit="", disable=None) as bar:
-        for number, file in enumerate(files):
-            mine = range(number, count, len(files))
-            for patch, (entry, hq, rng) in zip(mine, _cuts(file, number, splits[number], settings, mine), strict=False):
+    refused: list[str] = []
+    with Progress("patches", count) as progress, Decoder() as decoder:
+        for number, file in enumerate(files[:count]):
+            try:
+                sizes = _sizes(file, settings, decoder)
+            except DataError as exc:
+                refused.append(str(exc))
+            if refused:  # it fails in any case; the other pictures are only looked at, to name all at once
+                continue
+            for patch in range(number, count, len(files)):
+                entry, hq, rng = _cut(sizes, patch, settings, picture=number, split=splits[number])
                 pair = mixture.pair(hq, rng)
                 gt[patch], lq[patch] = as_levels(pair.gt), as_levels(pair.lq)
                 entries[patch] = entry
-                bar.update()
-    if len(entries) < count:
-        missing = {files[patch % len(files)].name for patch in set(range(count)) - set(entries)}
-        raise DataError(f"too small for patches of {side} px, or unreadable: {', '.join(sorted(missing))}; remove them")
+                progress.advance()
+    if refused:
+        more = f" and {len(refused) - NAMED} more" if len(refused) > NAMED else ""
+        raise DataError(f"take out of {settings.pictures}: {'; '.join(refused[:NAMED])}{more}")
     for array in (gt, lq):
         array.flush()
     index = {
@@ -163,18 +177,34 @@ def _prepare(settings: DataSettings, files: list[Path], digests: list[str], fold
         ],
         "patches": [asdict(entries[patch]) for patch in range(count)],
     }
-    (folder / INDEX).write_text(json.dumps(index, indent=1), "utf-8")
+    half = folder / f"{INDEX}.half"  # the index comes last and whole: without it nothing is prepared
+    half.write_text(json.dumps(index, indent=1), "utf-8")
+    half.replace(folder / INDEX)
     return open_patches(folder)
 
 
-def _cuts(
-    file: Path, number: int, split: str, settings: DataSettings, patches: range
-) -> Iterator[tuple[PatchEntry, Picture, np.random.Generator]]:
+def _splits(digests: list[str], validation: float) -> list[str]:
+    """The side of every picture; one at least is on each, if there are two."""
+    splits = [split_of(digest, validation) for digest in digests]
+    if "train" not in splits:
+        raise DataError("no picture is left to train on: lower data.validation or add pictures")
+    if "validation" not in splits and len(set(digests)) > 1:
+        lowest = min(digests)  # a picture that is there twice goes as a whole
+        splits = ["validation" if digest == lowest else "train" for digest in digests]
+    return splits
+
+
+def _sizes(file: Path, settings: DataSettings, decoder: Decoder) -> Mapping[float, Image.Image]:
+    """A picture in every size that is large enough, by factor.
+
+    Raises:
+        DataError: none is, or the file is no sound picture.
+    """
     try:
-        whole = Image.fromarray(_decoded(file))
-    except (RestorationError, OSError):
-        return
-    sizes: Mapping[float, Image.Image] = {
+        whole = Image.fromarray(_decoded(file.read_bytes(), decoder))
+    except (RestorationError, OSError) as exc:
+        raise DataError(f"{file.name} ({exc})") from exc
+    sizes = {
         factor: whole.resize((round(whole.width * factor), round(whole.height * factor)), Image.Resampling.LANCZOS)
         if factor != 1
         else whole
@@ -182,23 +212,29 @@ def _cuts(
         if min(whole.size) * factor >= settings.side
     }
     if not sizes:
-        return
-    for patch in patches:
-        rng = np.random.default_rng([settings.seed, patch])
-        factor = list(sizes)[rng.integers(len(sizes))]
-        picture = np.asarray(sizes[factor])
-        for _ in range(TRIES):
-            left, top = (int(rng.integers(0, room - settings.side + 1)) for room in sizes[factor].size)
-            hq = as_floats(picture[top : top + settings.side, left : left + settings.side])
-            if np.abs(np.diff(hq[..., 1], axis=0)).mean() > FLAT:
-                break
-        box = (left, top, left + settings.side, top + settings.side)
-        yield PatchEntry(picture=number, split=split, shrink=factor, box=box), hq, rng
+        least = math.ceil(settings.side / max(settings.shrink))
+        raise DataError(f"{file.name} ({whole.width}x{whole.height}, sides must be {least} px at least)")
+    return sizes
 
 
-def _decoded(file: Path) -> NDArray[np.uint8]:
+def _cut(
+    sizes: Mapping[float, Image.Image], patch: int, settings: DataSettings, *, picture: int, split: str
+) -> tuple[PatchEntry, Picture, np.random.Generator]:
+    rng = np.random.default_rng([settings.seed, patch])
+    factor = list(sizes)[rng.integers(len(sizes))]
+    pixels = np.asarray(sizes[factor])
+    for _ in range(TRIES):
+        left, top = (int(rng.integers(0, room - settings.side + 1)) for room in sizes[factor].size)
+        hq = as_floats(pixels[top : top + settings.side, left : left + settings.side])
+        if np.abs(np.diff(hq[..., 1], axis=0)).mean() > FLAT:
+            break
+    box = (left, top, left + settings.side, top + settings.side)
+    return PatchEntry(picture=picture, split=split, shrink=factor, box=box), hq, rng
+
+
+def _decoded(data: bytes, decoder: Decoder) -> NDArray[np.uint8]:
     """A picture as (H, W, 3) uint8 sRGB, upright; alpha is left out."""
-    pixels = decode_here(file.read_bytes(), DecodeLimits()).pixels
+    pixels = decoder.decode(data, LIMITS).pixels
     if pixels.dtype == np.uint16:
         pixels = np.rint(pixels / 257).astype(np.uint8)
     return np.asarray(pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=2), np.uint8)

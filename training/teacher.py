@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from models.errors import RestorationError
 from models.loading import digest_of, load_model
@@ -17,8 +16,10 @@ from training.degradations import SCALE
 from training.devices import Compute
 from training.errors import DataError
 from training.patches import Patches
+from training.progress import Progress
 
 AT_ONCE = {"cpu": 2, "cuda": 16}  # patches per pass
+KEPT_EVERY = 50  # patches; as many may have to be asked again after an interruption
 
 
 def answers(patches: Patches, model: str, weights: Path, compute: Compute) -> NDArray[np.uint8]:
@@ -48,17 +49,22 @@ def answers(patches: Patches, model: str, weights: Path, compute: Compute) -> ND
     file, state = patches.folder / f"teacher-{model}.npy", patches.folder / f"teacher-{model}.json"
     asked = {"model": model, "sha256": digest, "patches": patches.digest, "dtype": compute.dtype_name}
     done = _answered(state, asked) if file.exists() else 0
-    kept = open_memmap(file, "r+") if done else open_memmap(file, "w+", np.uint8, patches.gt.shape)
+    if not done:
+        state.unlink(missing_ok=True)  # it told of answers that are about to go
+    try:
+        kept = open_memmap(file, "r+") if done else open_memmap(file, "w+", np.uint8, patches.gt.shape)
+    except ValueError as exc:
+        raise DataError(f"{file} is damaged ({exc}): delete it") from exc
     if done < len(kept):
         network = compute.ready(network.eval())
-        with tqdm(total=len(kept), initial=done, desc=f"answers of {model}", unit="", disable=None) as bar:
+        with Progress(f"answers of {model}", len(kept), done=done) as progress:
             for start in range(done, len(kept), AT_ONCE[compute.device.type]):
                 stop = min(start + AT_ONCE[compute.device.type], len(kept))
                 with torch.inference_mode():
                     sr = network(compute.tensor(patches.lq[start:stop]))
                 kept[start:stop] = compute.levels(sr)
-                bar.update(stop - start)
-                if bar.n % 50 < stop - start or stop == len(kept):
+                progress.advance(stop - start)
+                if stop // KEPT_EVERY > start // KEPT_EVERY or stop == len(kept):
                     kept.flush()
                     state.write_text(json.dumps({**asked, "done": stop}), "utf-8")
     return np.asarray(np.load(file, mmap_mode="r"))
@@ -67,6 +73,6 @@ def answers(patches: Patches, model: str, weights: Path, compute: Compute) -> ND
 def _answered(state: Path, asked: dict[str, str]) -> int:
     try:
         kept = json.loads(state.read_text("utf-8"))
-    except (OSError, ValueError):
+        return int(kept["done"]) if {**kept, "done": 0} == {**asked, "done": 0} else 0
+    except (OSError, ValueError, KeyError, TypeError):  # none, or cut off while it was written
         return 0
-    return int(kept["done"]) if {**kept, "done": 0} == {**asked, "done": 0} else 0
