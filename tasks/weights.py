@@ -16,7 +16,7 @@ from pathlib import Path
 
 from models.cli import main as models_command
 from models.cli.folder import add_folder_option
-from models.errors import RestorationError, WeightsMissing
+from models.errors import RestorationError, WeightsMissing, WeightsRefused
 from models.planning.ratings import RATINGS
 from models.registry import DEFAULT_MODEL
 from models.weights.store import WeightsStore
@@ -80,8 +80,12 @@ def _missing(folder: Path, model: str, *, fetch_all: bool) -> list[str]:
         return _not_sound(folder, dict.fromkeys((*names, *AUTO_MODELS)))
     try:
         check_weights(folder, model)
-    except RestorationError:
+    except WeightsMissing:
         return _not_sound(folder, names)
+    except WeightsRefused:
+        return _not_sound(folder, names, because=WeightsRefused)
+    except RestorationError:  # which will be said
+        return []
     return []
 
 
@@ -93,14 +97,16 @@ def _is_there(store: WeightsStore, name: str) -> bool:
         return False
 
 
-def _not_sound(folder: Path, names: Iterable[str]) -> list[str]:
+def _not_sound(folder: Path, names: Iterable[str], *, because: type[RestorationError] = RestorationError) -> list[str]:
     store = WeightsStore(folder)
     unsound = []
     for name in names:
         try:
             store.verify(name)
-        except RestorationError:
+        except because:
             unsound.append(name)
+        except RestorationError:
+            continue
     return unsound
 
 

@@ -17,7 +17,7 @@ from tests.models.toys import compact
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Path:
+def weights(tmp_path: Path, nothing_shipped: None) -> Path:
     torch.save({"params": compact(features=16, convolutions=2).state_dict()}, tmp_path / "toy.pth")
     WeightsStore(tmp_path / "weights").import_files((tmp_path / "toy.pth",), name="toy")
     return tmp_path / "weights"

@@ -75,11 +75,15 @@ def test_what_ships_with_the_repository_is_enough_for_a_worker(shipped, tmp_path
     assert not (tmp_path / "none").exists()
 
 
-def test_a_damaged_shipped_model_stops_a_worker(shipped, tmp_path):
+def test_a_damaged_shipped_model_stops_a_worker_at_once(shipped, tmp_path, monkeypatch, capsys):
     file = shipped / "restora-compact.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     with pytest.raises(WeightsRefused, match="ships with Restora"):
         check_weights(tmp_path, AUTO)
+    monkeypatch.setattr(sys, "argv", ["tasks.weights", "--dir", str(tmp_path / "none")])
+    assert main() == 1
+    (line,) = capsys.readouterr().err.splitlines()  # nothing was fetched, which would not help
+    assert line.startswith(f"error: {file} is not the file that ships with Restora")
 
 
 @pytest.mark.usefixtures("nothing_shipped")
@@ -131,3 +135,11 @@ def test_nothing_to_be_had_is_an_error(tmp_path):
     assert finished.returncode == 1
     assert SMALL in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("fetch", ["needed", "all"])
+def test_a_model_that_nobody_knows_is_an_error(monkeypatch, capsys, tmp_path, fetch):
+    monkeypatch.setattr("tasks.weights.AUTO_MODELS", ())  # --fetch all would go on to these
+    monkeypatch.setattr(sys, "argv", ["tasks.weights", "--dir", str(tmp_path), "--model", "x5", "--fetch", fetch])
+    assert main() == 1
+    assert capsys.readouterr().err.startswith("error: no model is called 'x5'")
