@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,14 +24,21 @@ def save_checkpoint(
         parts: networks and optimizers by name.
         identity: what has to be the same for another process to go on from here.
         step: steps done.
+
+    Raises:
+        CheckpointError: it cannot be written; the old one stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    states = {name: part.state_dict() for name, part in parts.items()}
     half = path.with_suffix(".half")
-    torch.save(
-        {"step": step, "identity": dict(identity), "parts": {name: part.state_dict() for name, part in parts.items()}},
-        half,
-    )
-    half.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with half.open("wb") as file:
+            torch.save({"step": step, "identity": dict(identity), "parts": states}, file)
+            file.flush()
+            os.fsync(file.fileno())  # or a power failure could leave the name without the bytes
+        half.replace(path)
+    except (OSError, RuntimeError) as exc:  # torch turns a full disk into a RuntimeError
+        raise CheckpointError(f"{path} cannot be written ({exc}); the last checkpoint is as it was") from exc
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], identity: Mapping[str, str]) -> int:
@@ -44,9 +52,10 @@ def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], iden
     """
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
-        theirs, states, step = kept["identity"], kept["parts"], kept["step"]
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as exc:
-        raise CheckpointError(f"{path} is no checkpoint: {exc}") from exc
+        theirs, states, step = dict(kept["identity"]), dict(kept["parts"]), int(kept["step"])
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as exc:
+        reason = str(exc).partition("\n")[0]  # torch adds advice that would be wrong here
+        raise CheckpointError(f"{path} is no checkpoint ({reason}): delete it, or begin anew with --fresh") from exc
     if theirs != dict(identity) or set(states) != set(parts):
         changed = [name for name, value in identity.items() if theirs.get(name) != value] or ["networks"]
         raise CheckpointError(
@@ -54,4 +63,4 @@ def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], iden
         )
     for name, part in parts.items():
         part.load_state_dict(states[name])
-    return int(step)
+    return step

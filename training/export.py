@@ -35,7 +35,7 @@ def export(trainer: Trainer, target: Path) -> str:
         raise CheckpointError(f"{checkpoint} does not exist: run `python -m training train` first")
     steps = load_checkpoint(checkpoint, trainer.state.parts(), trainer.identity())
     network = trainer.state.average
-    state = {name: value.numpy().astype(np.float16) for name, value in network.state_dict().items()}
+    state = {name: value.cpu().numpy().astype(np.float16) for name, value in network.state_dict().items()}
     arguments: dict[str, int | str] = {
         "num_in_ch": 3,
         "num_out_ch": 3,

@@ -18,7 +18,7 @@ class Log:
     def __init__(self, path: Path, *, since: int = 0) -> None:
         self._path = path
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [row for row in self._rows() if int(row["step"]) <= since] if since else []
+        kept = [row for row in self._rows() if _is_whole(row) and int(row["step"]) <= since] if since else []
         self._columns = list(kept[0]) if kept else []
         if path.exists():
             self._write(kept, "w")
@@ -44,3 +44,8 @@ class Log:
             if mode == "w" and self._columns:
                 writer.writeheader()
             writer.writerows(rows)
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    """Whether a line was written to its end before the process was killed."""
+    return row.get("step", "").isdecimal() and None not in row.values()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from models.archs import SRVGGNetCompact
 from models.checkpoints.state_dicts import load_state_dict
 from models.errors import RestorationError
-from training.batches import Batches
+from training.batches import Batch, Batches
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.devices import Compute
 from training.errors import CheckpointError, TrainingError
@@ -36,10 +34,11 @@ from training.losses.pixels import BLOCK
 from training.networks.discriminator import UNetDiscriminatorSN
 from training.optimizers import make_optimizers
 from training.patches import Patches
+from training.progress import Progress
 from training.settings import Settings
 from training.validation import look, save_sheet
 
-CHECKPOINT = "checkpoint.pt"
+CHECKPOINT, LOG, VALIDATION = "checkpoint.pt", "log.csv", "validation.csv"
 ADVERSARIAL_LR = 0.5  # of the discriminator, relative to Adam's rate for the network
 
 
@@ -87,14 +86,15 @@ class Trainer:
         losses = self.settings.losses
         self._vgg = VGG19Features.read(Path(losses.vgg19)).to(self.compute.device) if losses.perceptual else None
 
-    def run(self, *, fresh: bool = False) -> State:
+    def run(self, *, fresh: bool = False, until: int | None = None) -> State:
         """Train to the last step, going on where a checkpoint of these settings ends.
 
         Args:
             fresh: begin at step 0 whatever there is.
+            until: leave after this step as if the power had failed; what was learned since the last checkpoint is lost.
 
         Raises:
-            CheckpointError: the folder holds a checkpoint of another run.
+            CheckpointError: the folder holds a checkpoint of another run, or cannot be written to.
             DataError: no patch can be used.
             TrainingError: the loss is no number any more.
         """
@@ -103,31 +103,61 @@ class Trainer:
         checkpoint = folder / CHECKPOINT
         if checkpoint.exists() and not fresh:
             self.state.step = load_checkpoint(checkpoint, self.state.parts(), self.identity())
-        log = Log(folder / "log.csv", since=self.state.step)
-        batches = Batches(
-            self.patches, self.teacher, train.batch, train.crop, train.margin, train.seed, keep_noise=train.keep_noise
-        )
+        log, validation = (Log(folder / name, since=self.state.step) for name in (LOG, VALIDATION))
+        batches = self._batches()
         numbers, began = batches.usable(), time.monotonic()
-        with tqdm(total=train.steps, initial=self.state.step, desc=self.settings.name, unit="", disable=None) as bar:
-            for step in range(self.state.step, train.steps):
-                losses = self._step(batches, numbers, step)
+        with Progress(self.settings.name, train.steps, done=self.state.step, every=train.log_every) as progress:
+            for step in range(self.state.step, min(train.steps, until or train.steps)):
+                losses, note = self._step(batches, numbers, step), ""
                 self.state.step = step + 1
-                bar.update()
-                if self._due(train.log_every):
-                    values = {name: float(value) for name, value in losses.items()}
-                    if not all(map(math.isfinite, values.values())):
-                        raise TrainingError(f"step {step}: {values}: lower train.lr, or go on from an older checkpoint")
-                    log.add(self.state.step, {"lr": self._rate(step), **values}, seconds=time.monotonic() - began)
-                    bar.set_postfix(loss=f"{values['loss']:.4f}")
+                if self._due(train.log_every) or self._due(train.checkpoint_every):
+                    values = self._finite(losses, step)
+                    note = f"loss {values['loss']:.4f}"
+                    if self._due(train.log_every):
+                        log.add(self.state.step, {"lr": self._rate(step), **values}, seconds=time.monotonic() - began)
+                progress.advance(note=note)
                 if self._due(train.checkpoint_every):
                     save_checkpoint(checkpoint, self.state.parts(), self.identity(), self.state.step)
                 if self._due(train.sheet_every):
-                    seen = look(self.state.average, self.patches, self.teacher, self.compute)
-                    save_sheet(seen.sheet, folder / f"sheet-{self.state.step:06d}.png")
-                    Log(folder / "validation.csv", since=self.state.step - 1).add(self.state.step, seen.figures)
-                    figures = ", ".join(f"{name} {value:.4g}" for name, value in seen.figures.items())
-                    bar.write(f"step {self.state.step}: {figures}", file=sys.stderr)
+                    self._look(validation, progress)
         return self.state
+
+    def loss(self, network: nn.Module, steps: range) -> float:
+        """The mean loss of a network on the batches of some steps, the discriminator left out; nothing is learned."""
+        batches = self._batches()
+        numbers, found = batches.usable(), []
+        with torch.no_grad():
+            for step in steps:
+                lq, gt, teacher = self._tensors(batches.at(step, numbers))
+                losses = self._distances(network(lq).float(), gt, gt if teacher is None else teacher, step)
+                found.append(float(torch.stack(list(losses.values())).sum()))
+        return float(np.mean(found))
+
+    def _batches(self) -> Batches:
+        train = self.settings.train
+        return Batches(
+            self.patches, self.teacher, train.batch, train.crop, train.margin, train.seed, keep_noise=train.keep_noise
+        )
+
+    def _finite(self, losses: dict[str, Tensor], step: int) -> dict[str, float]:
+        """Figures of a step; looked at before every checkpoint, so that none is written after the loss is lost."""
+        values = {name: float(value) for name, value in losses.items()}
+        if not all(map(math.isfinite, values.values())):
+            figures = ", ".join(f"{name} {value:g}" for name, value in values.items())
+            raise TrainingError(
+                f"the loss is no number any more at step {step + 1} ({figures}): "
+                "lower train.lr and train.kernel_lr, or raise train.warmup, and begin anew with --fresh"
+            )
+        return values
+
+    def _look(self, log: Log, progress: Progress) -> None:
+        """Figures and a sheet of the validation patches, where there are any."""
+        seen = look(self.state.average, self.patches, self.teacher, self.compute)
+        if seen.figures:
+            save_sheet(seen.sheet, Path(self.settings.train.folder) / f"sheet-{self.state.step:06d}.png")
+            log.add(self.state.step, seen.figures)
+            figures = ", ".join(f"{name} {value:.4g}" for name, value in seen.figures.items())
+            progress.say(f"step {self.state.step}: {figures}")
 
     def _due(self, every: int) -> bool:
         return self.state.step % every == 0 or self.state.step == self.settings.train.steps
@@ -177,10 +207,7 @@ class Trainer:
 
     def _step(self, batches: Batches, numbers: NDArray[np.intp], step: int) -> dict[str, Tensor]:
         state, train = self.state, self.settings.train
-        batch = batches.at(step, numbers)
-        lq = self._tensor(batch.lq)
-        gt = self._tensor(batch.gt)
-        teacher = None if batch.teacher is None else self._tensor(batch.teacher)
+        lq, gt, teacher = self._tensors(batches.at(step, numbers))
         with self._autocast():
             sr = state.network(lq)
         sr = sr.float()
@@ -203,6 +230,15 @@ class Trainer:
         return {name: value.detach() for name, value in losses.items()}
 
     def _losses(self, sr: Tensor, gt: Tensor, answer: Tensor, step: int) -> dict[str, Tensor]:
+        parts = self._distances(sr, gt, answer, step)
+        if self._judging(step) and self.state.discriminator is not None:
+            self.state.discriminator.requires_grad_(requires_grad=False)
+            with self._autocast():
+                logits = self.state.discriminator(sr)
+            parts["adversarial"] = self.settings.losses.adversarial * generator_loss(logits.float())
+        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+
+    def _distances(self, sr: Tensor, gt: Tensor, answer: Tensor, step: int) -> dict[str, Tensor]:
         weights = self.settings.losses
         parts: dict[str, Tensor] = {}
         if weights.gt:
@@ -216,12 +252,7 @@ class Trainer:
             parts["spectrum"] = weights.spectrum * spectrum_loss(sr, answer, shift=shift)
         if self._vgg is not None:
             parts["perceptual"] = weights.perceptual * perceptual_loss(self._vgg, sr, gt)
-        if self._judging(step) and self.state.discriminator is not None:
-            self.state.discriminator.requires_grad_(requires_grad=False)
-            with self._autocast():
-                logits = self.state.discriminator(sr)
-            parts["adversarial"] = weights.adversarial * generator_loss(logits.float())
-        return {"loss": torch.stack(list(parts.values())).sum(), **parts}
+        return parts
 
     def _judging(self, step: int) -> bool:
         return bool(self.settings.losses.adversarial) and step >= self.settings.losses.adversarial_from
@@ -242,6 +273,10 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         heavy = self.compute.dtype
         return torch.autocast(self.compute.device.type, dtype=heavy, enabled=heavy != torch.float32)
+
+    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        lq, gt = self._tensor(batch.lq), self._tensor(batch.gt)
+        return lq, gt, None if batch.teacher is None else self._tensor(batch.teacher)
 
     def _tensor(self, pictures: NDArray[np.uint8] | NDArray[np.float32]) -> Tensor:
         """(N, H, W, 3) levels to (N, 3, H, W), 0 to 1, float32, channels last in memory."""

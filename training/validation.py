@@ -39,7 +39,7 @@ def look(network: nn.Module, patches: Patches, teacher: Levels | None, compute: 
 
     Returns:
         Means of PSNR and SSIM on luma, of sharpness (mean gradient relative to the truth's), and with a teacher of
-        the PSNR between both answers.
+        the PSNR between both answers; nothing where no patch is on the validation side.
     """
     numbers = patches.numbers("validation")[:FIGURES]
     seen: dict[str, list[float]] = {"psnr": [], "ssim": [], "sharpness": []}
@@ -59,7 +59,7 @@ def look(network: nn.Module, patches: Patches, teacher: Levels | None, compute: 
         if len(rows) < SHOWN:
             taught = {} if answer is None else {"teacher": answer}
             rows.append({**_enlarged(lq), "ours": sr, **taught, "truth": gt})
-    return Look({name: float(np.mean(values)) for name, values in seen.items()}, rows)
+    return Look({name: float(np.mean(values)) for name, values in seen.items() if values}, rows)
 
 
 def _steepness(plane: NDArray[np.float64]) -> float:

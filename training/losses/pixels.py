@@ -55,6 +55,7 @@ def _amplitudes(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
 
 
 @lru_cache
+@torch.inference_mode(mode=False)  # they are kept, and what is made in that mode cannot be learned through
 def _waves() -> tuple[Tensor, Tensor]:
     """The discrete Fourier transform of a window as two matrices (64, frequencies), each frequency once.
 
@@ -70,4 +71,4 @@ def _waves() -> tuple[Tensor, Tensor]:
     angles = 2 * math.pi / BLOCK * (ys[:, None] * vs + xs[:, None] * us)
     fade = torch.hann_window(BLOCK, periodic=False, dtype=torch.float64)
     prepare = (torch.eye(size, dtype=torch.float64) - 1 / size) * torch.outer(fade, fade).flatten()
-    return tuple((prepare @ waves / BLOCK).float() for waves in (angles.cos(), angles.sin()))  # type: ignore[return-value]
+    return tuple((prepare @ waves / BLOCK).float() for waves in (angles.cos(), angles.sin()))
