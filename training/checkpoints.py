@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.checkpoints.state_dicts import load_state_dict
+from models.errors import RestorationError
 from training.errors import CheckpointError
+
+UNREADABLE = (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError)
 
 
 def save_checkpoint(
@@ -53,7 +57,7 @@ def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], iden
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
         theirs, states, step = dict(kept["identity"]), dict(kept["parts"]), int(kept["step"])
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as exc:
+    except UNREADABLE as exc:
         reason = str(exc).partition("\n")[0]  # torch adds advice that would be wrong here
         raise CheckpointError(f"{path} is no checkpoint ({reason}): delete it, or begin anew with --fresh") from exc
     if theirs != dict(identity) or set(states) != set(parts):
@@ -64,3 +68,25 @@ def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], iden
     for name, part in parts.items():
         part.load_state_dict(states[name])
     return step
+
+
+def start_weights(path: Path) -> dict[str, Tensor]:
+    """What another run ended with, to begin with: its average, or the weights of any file that can be installed.
+
+    Args:
+        path: a run's checkpoint, .safetensors or .pth.
+
+    Raises:
+        CheckpointError: unreadable, or of neither kind.
+    """
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        average: dict[str, Tensor] = kept["parts"]["average"]
+    except UNREADABLE:
+        pass  # then it is no checkpoint of ours
+    else:
+        return average
+    try:
+        return load_state_dict(path)
+    except (RestorationError, OSError) as exc:
+        raise CheckpointError(f"network.start = {path}: {exc}") from exc

@@ -76,7 +76,8 @@ class NetworkSettings:
     Args:
         num_feat: channels.
         num_conv: convolutions between the first and the last.
-        start: a checkpoint whose weights come first, "" for random ones.
+        start: weights to begin with: the checkpoint of another run (its average is taken), or any file that can be
+            installed; "" for random ones.
     """
 
     num_feat: int = 64

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from models.archs import SRVGGNetCompact
-from models.checkpoints.state_dicts import load_state_dict
-from models.errors import RestorationError
 from training.batches import Batch, Batches
-from training.checkpoints import load_checkpoint, save_checkpoint
+from training.checkpoints import load_checkpoint, save_checkpoint, start_weights
 from training.devices import Compute
 from training.errors import CheckpointError, TrainingError
 from training.log import Log
@@ -177,9 +175,9 @@ class Trainer:
         network = _new_network(shape.num_feat, shape.num_conv)
         if shape.start:
             try:
-                network.load_state_dict(load_state_dict(Path(shape.start)))
-            except (RestorationError, OSError, RuntimeError) as exc:
-                raise CheckpointError(f"network.start = {shape.start}: {exc}") from exc
+                network.load_state_dict(start_weights(Path(shape.start)))
+            except RuntimeError as exc:
+                raise CheckpointError(f"network.start = {shape.start} is of another network: {exc}") from exc
         average = _new_network(shape.num_feat, shape.num_conv)
         average.load_state_dict(network.state_dict())
         average.requires_grad_(requires_grad=False).eval()
