@@ -7,7 +7,7 @@ REQUIREMENTS := requirements.txt requirements-bot.txt requirements-dev.txt const
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights startable demo test run lint bench bench-quality texts clean
+.PHONY: help setup weights startable demo test run lint bench bench-quality train-smoke train texts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -51,6 +51,17 @@ bench: weights ## what is fast, as a table with ratios; some ten minutes
 
 bench-quality: weights ## what is good: PSNR, SSIM and colours beside bicubic and Lanczos
 	@$(BIN)/python -m benchmarks.quality
+
+train-smoke: setup ## train a small network for some minutes: it has to learn, and to resume bit for bit
+	@$(BIN)/python -m training smoke $(if $(PICTURES),--pictures "$(PICTURES)")
+
+train: setup ## train your own model and its detail end: make train PICTURES=folder; hours
+	@test -n "$(PICTURES)" || { echo 'which pictures? make train PICTURES=folder'; exit 2; }
+	@$(MAKE) --no-print-directory weights
+	$(BIN)/python -m training train training/runs/compact.toml --set 'data.pictures="$(PICTURES)"'
+	$(BIN)/python -m training export training/runs/compact.toml var/training/my-compact.safetensors
+	$(BIN)/python -m training train training/runs/detail.toml --set 'data.pictures="$(PICTURES)"'
+	$(BIN)/python -m training export training/runs/detail.toml var/training/my-compact-detail.safetensors
 
 texts: setup ## bring the translations up to date with the code
 	@mkdir -p var

@@ -1,4 +1,4 @@
-"""``python -m training``: prepare patches, ask the teacher, train, export."""
+"""``python -m training``: prepare patches, ask the teacher, train, export; smoke test and gallery."""
 
 from __future__ import annotations
 

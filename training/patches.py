@@ -201,7 +201,7 @@ def _sizes(file: Path, settings: DataSettings, decoder: Decoder) -> Mapping[floa
         DataError: none is, or the file is no sound picture.
     """
     try:
-        whole = Image.fromarray(_decoded(file.read_bytes(), decoder))
+        whole = Image.fromarray(decoded(file.read_bytes(), decoder))
     except (RestorationError, OSError) as exc:
         raise DataError(f"{file.name} ({exc})") from exc
     sizes = {
@@ -232,7 +232,7 @@ def _cut(
     return PatchEntry(picture=picture, split=split, shrink=factor, box=box), hq, rng
 
 
-def _decoded(data: bytes, decoder: Decoder) -> NDArray[np.uint8]:
+def decoded(data: bytes, decoder: Decoder) -> NDArray[np.uint8]:
     """A picture as (H, W, 3) uint8 sRGB, upright; alpha is left out."""
     pixels = decoder.decode(data, LIMITS).pixels
     if pixels.dtype == np.uint16:

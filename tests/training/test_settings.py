@@ -128,3 +128,14 @@ def test_runs_in_the_repository_say_nothing_of_anybodys_machine(path):
     table = tomllib.loads(path.read_text("utf-8"))
     paths = [value for section in table.values() if isinstance(section, dict) for value in section.values()]
     assert not [value for value in paths if isinstance(value, str) and value.startswith(("/", "..", "~"))]
+
+
+def test_both_ends_of_denoise_are_of_one_layout_and_learn_from_the_same_patches():
+    soft, detail = (read_settings(REPOSITORY / f"training/runs/{name}.toml") for name in ("compact", "detail"))
+    assert detail.data == soft.data
+    assert detail.teacher == soft.teacher
+    assert (detail.network.num_feat, detail.network.num_conv) == (soft.network.num_feat, soft.network.num_conv)
+    assert (soft.train.keep_noise, detail.train.keep_noise) == (False, True)
+    assert detail.train.folder != soft.train.folder
+    makefile = (REPOSITORY / "Makefile").read_text("utf-8")
+    assert f"export training/runs/compact.toml {detail.network.start}\n" in makefile
