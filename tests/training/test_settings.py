@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
 
 from tests.conftest import REPOSITORY
+from training.degradations import PIPELINES
 from training.errors import SettingsError
 from training.settings import Settings, read_settings
 
@@ -139,3 +141,16 @@ def test_both_ends_of_denoise_are_of_one_layout_and_learn_from_the_same_patches(
     assert detail.train.folder != soft.train.folder
     makefile = (REPOSITORY / "Makefile").read_text("utf-8")
     assert f"export training/runs/compact.toml {detail.network.start}\n" in makefile
+
+
+def test_the_documentation_explains_every_setting_and_every_pipeline():
+    page = (REPOSITORY / "docs/training.md").read_text("utf-8")
+    settings = Settings(name="")
+    for section in ("data", "teacher", "network", "losses", "train"):
+        table = page.partition(f"| `[{section}]` |")[2].partition("\n\n")[0]
+        keys = {
+            key for row in table.splitlines() for key in re.findall(r"`(\w+)`", row.split("|")[1] if "|" in row else "")
+        }
+        assert keys == set(vars(getattr(settings, section))), section
+    named = set(re.findall(r"^\| `([a-z -]+)` \|", page, re.MULTILINE))
+    assert set(PIPELINES) <= named

@@ -1,8 +1,10 @@
 """Blur: bad lenses, missed focus, shaking hands; and the ringing of too much sharpening.
 
 Kernels and their ranges are those of "Real-ESRGAN", Wang et al. 2021, https://arxiv.org/abs/2107.10833, section 3 and
-appendix: generalised Gaussians and plateaus (from "Better camera blur models", Liu et al. 2020), and the
-two-dimensional sinc.
+appendix: generalised Gaussians ("Estimating generalized Gaussian blur kernels for out-of-focus image deblurring",
+Liu et al. 2020, https://doi.org/10.1109/TCSVT.2020.2990623), plateaus, and the two-dimensional sinc.
+Simpler than there: exponents are drawn evenly over their range, every shape is as often longer one way, and
+small sinc kernels have the cutoffs of large ones.
 """
 
 from __future__ import annotations
