@@ -177,7 +177,10 @@ class Trainer:
             try:
                 network.load_state_dict(start_weights(Path(shape.start)))
             except RuntimeError as exc:
-                raise CheckpointError(f"network.start = {shape.start} is of another network: {exc}") from exc
+                raise CheckpointError(
+                    f"network.start = {shape.start} is of another network than SRVGGNetCompact with "
+                    f"num_feat = {shape.num_feat} and num_conv = {shape.num_conv}"
+                ) from exc
         average = _new_network(shape.num_feat, shape.num_conv)
         average.load_state_dict(network.state_dict())
         average.requires_grad_(requires_grad=False).eval()

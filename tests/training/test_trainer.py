@@ -163,11 +163,29 @@ def test_a_start_s_weights_come_first(build, tmp_path):
         assert torch.equal(second.state.average.state_dict()[name], value)
 
 
+def test_a_start_may_be_the_checkpoint_of_another_run_whose_average_is_taken(build):
+    first = build(folder="first")
+    first.run()
+    second = build(folder="second", network__start=str(first.folder / CHECKPOINT))
+    for name, value in first.state.average.state_dict().items():
+        assert torch.equal(second.state.network.state_dict()[name], value)
+
+
 def test_a_start_that_does_not_fit_is_refused(build, tmp_path):
-    torch.save({"body.0.weight": torch.zeros(1)}, tmp_path / "start.pth")
-    for start in ("start.pth", "nowhere.pth"):
-        with pytest.raises(CheckpointError, match=rf"network\.start = .*{start}: "):
-            build(network__start=str(tmp_path / start))
+    torch.save(build(network__num_feat=12).state.network.state_dict(), tmp_path / "start.pth")
+    with pytest.raises(
+        CheckpointError, match=r"start\.pth is of another network than .* num_feat = 8 and num_conv = 1$"
+    ):
+        build(network__start=str(tmp_path / "start.pth"))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no weights"])
+def test_a_start_that_holds_no_weights_is_refused_on_one_line(build, tmp_path, content):
+    if content is not None:
+        (tmp_path / "start.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"network\.start = .*start\.pth: ") as caught:
+        build(network__start=str(tmp_path / "start.pth"))
+    assert "\n" not in str(caught.value)
 
 
 # It stops and goes on.
