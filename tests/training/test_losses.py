@@ -50,10 +50,15 @@ def usual():
 
 
 @pytest.fixture(scope="module")
-def vgg(usual, tmp_path_factory):
+def vgg_file(usual, tmp_path_factory):
     path = tmp_path_factory.mktemp("vgg") / "vgg19.pth"
     torch.save(usual, path)
-    return VGG19Features.read(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def vgg(vgg_file):
+    return VGG19Features.read(vgg_file)
 
 
 @pytest.mark.parametrize("loss", [gradient_loss, spectrum_loss])
@@ -220,3 +225,15 @@ def test_a_file_of_another_network_or_none_is_refused(usual, tmp_path):
         VGG19Features.read(path)
     with pytest.raises(DataError, match=r"nowhere\.pth does not hold the features of VGG19"):
         VGG19Features.read(tmp_path / "nowhere.pth")
+
+
+def test_a_run_can_learn_from_features(trainer, vgg_file, tmp_path):
+    settings = {"losses__perceptual": 0.1, "losses__vgg19": str(vgg_file), "train__steps": 3, "train__log_every": 1}
+    run = trainer(**settings)
+    with_features = run.loss(run.state.network, range(1))
+    run.run()
+    head, *lines = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    figures = [dict(zip(head.split(","), line.split(","), strict=True)) for line in lines]
+    assert all(float(each["perceptual"]) > 0 for each in figures)
+    assert with_features == pytest.approx(float(figures[0]["loss"]), rel=0.05)  # bfloat16 or not
+    assert not any(name.startswith("vgg") for name in run.state.parts())
