@@ -164,7 +164,7 @@ def test_the_smoke_run_leaves_nothing_behind_unless_it_is_told_to(pictures, tmp_
     assert (RUNS / "smoke.toml").exists()
 
 
-def test_ctrl_c_stops_in_one_line_and_the_same_command_goes_on(mine, tmp_path):
+def test_ctrl_c_stops_in_one_line_and_leaves_a_checkpoint_of_its_run(mine, tmp_path, capsys):
     command = [sys.executable, "-m", "training", "train", mine, "--set", "train.steps=100000"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     log = tmp_path / "stderr"
@@ -181,8 +181,6 @@ def test_ctrl_c_stops_in_one_line_and_the_same_command_goes_on(mine, tmp_path):
     lines = log.read_text().splitlines()
     assert lines[-1] == "stopped; the same command goes on from what is kept"
     assert not [line for line in lines if "Traceback" in line]
-    again = subprocess.run(
-        [*command[:-1], "train.steps=12"], cwd=REPOSITORY, capture_output=True, text=True, env=environment, check=False
-    )
-    assert again.returncode == 1  # another run: its length is part of what it is
-    assert "belongs to another run (other settings)" in again.stderr.splitlines()[-1]
+    assert main([*command[3:-1], "train.steps=12"]) == 1  # another run: its length is part of what it is
+    assert "belongs to another run (other settings)" in capsys.readouterr().err.splitlines()[-1]
+    assert main([*command[3:-1], "train.steps=12", "--fresh"]) == 0
