@@ -45,8 +45,6 @@ lint: setup ## ruff and mypy
 	$(BIN)/mypy
 
 bench: weights ## what is fast, as a table with ratios; some ten minutes
-	@$(BIN)/python -m models weights verify realesr-animevideov3 > /dev/null 2>&1 || \
-		$(BIN)/python -m models weights fetch realesr-animevideov3
 	@$(BIN)/python -m benchmarks.engine
 
 bench-quality: weights ## what is good: PSNR, SSIM and colours beside bicubic and Lanczos

@@ -29,7 +29,7 @@ from models.loading import load_model
 from models.restorer import Restorer
 from models.weights.store import DEFAULT_FOLDER
 
-MODELS = ("RealESRGAN_x4plus", "realesr-animevideov3")
+MODELS = ("RealESRGAN_x4plus", "restora-compact")
 HEAVY = 10e6  # FLOP per pixel from which sizes are chosen small
 ALBUM = ("realesrgan_0014.jpg", "realesrgan_0030.jpg", "realesrgan_wolf_gray.jpg", "aiforever_lr_face.png",
          "realesrgan_ADE_val_00000114.jpg", "realesrgan_00003.png")  # fmt: skip

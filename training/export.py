@@ -13,8 +13,6 @@ from training.checkpoints import load_checkpoint
 from training.errors import CheckpointError, DataError
 from training.trainer import CHECKPOINT, Trainer
 
-LICENCE = "MIT"
-
 
 def export(trainer: Trainer, target: Path) -> str:
     """Write the averaged network, in float16, with a label that says what it is.
@@ -48,7 +46,7 @@ def export(trainer: Trainer, target: Path) -> str:
         name=target.stem,
         source=f"trained by Restora, run {trainer.settings.name}, {steps} steps",
         source_sha256=sha256_of(checkpoint),
-        licence=LICENCE,
+        licence=trainer.settings.licence,
         architecture=Architecture(name="SRVGGNetCompact", arguments=arguments),
     )
     try:

@@ -63,7 +63,7 @@ def test_the_command_line_wins_over_the_file(read):
     ("text", "words"),
     [
         ("[train]\nstepz = 3", "train: there is no stepz; there are folder, steps, batch"),
-        ("[trein]\nsteps = 3", "there is no trein; there are name, data, teacher, network, losses, train"),
+        ("[trein]\nsteps = 3", "there is no trein; there are name, licence, data, teacher, network, losses, train"),
         ("train = 3", "train is a section"),
         ("[train]\nsteps = 'many'", "train: steps should be int, not 'many'"),
         ("[train]\nsteps = true", "train: steps should be int, not True"),
