@@ -101,7 +101,6 @@ class LossSettings:
         teacher: Charbonnier distance to the teacher's answer.
         gradient: distance between the gradients of the answer and of the teacher's (or the truth).
         spectrum: distance between local amplitude spectra: how much texture, not where.
-        steepness: distance between the mean steepness of windows: how sharp, not where.
         perceptual: distance of VGG19 features; needs ``vgg19``.
         adversarial: a U-Net discriminator's opinion.
         vgg19: file with the weights of VGG19's features.
@@ -114,7 +113,6 @@ class LossSettings:
     teacher: float = 0.0
     gradient: float = 0.0
     spectrum: float = 0.0
-    steepness: float = 0.0
     perceptual: float = 0.0
     adversarial: float = 0.0
     vgg19: str = ""

@@ -27,7 +27,6 @@ from training.losses import (
     gradient_loss,
     perceptual_loss,
     spectrum_loss,
-    steepness_loss,
 )
 from training.losses.pixels import BLOCK
 from training.networks.discriminator import UNetDiscriminatorSN
@@ -252,8 +251,6 @@ class Trainer:
         if weights.spectrum:
             shift = (step % BLOCK, step // BLOCK % BLOCK)
             parts["spectrum"] = weights.spectrum * spectrum_loss(sr, answer, shift=shift)
-        if weights.steepness:
-            parts["steepness"] = weights.steepness * steepness_loss(sr, answer)
         if self._vgg is not None:
             parts["perceptual"] = weights.perceptual * perceptual_loss(self._vgg, sr, gt)
         return parts

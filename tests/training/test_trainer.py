@@ -280,7 +280,7 @@ def test_identity_is_what_it_has_been(build):
     assert digest == run.patches.digest
     assert settings == (
         "(NetworkSettings(num_feat=8, num_conv=1, start=''), LossSettings(gt=1.0, teacher=0.0, gradient=0.0, "
-        "spectrum=0.0, steepness=0.0, perceptual=0.0, adversarial=0.0, vgg19='', adversarial_from=0, "
+        "spectrum=0.0, perceptual=0.0, adversarial=0.0, vgg19='', adversarial_from=0, "
         "discriminator_feat=16, real='gt'), {'steps': 16, 'batch': 2, 'crop': 16, "
         "'margin': 2, 'lr': 0.002, 'kernel_lr': 0.0, "
         "'lr_end': 0.01, 'warmup': 2, 'weight_decay': 0.0, 'clip': 1.0, 'ema': 0.999, "

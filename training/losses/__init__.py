@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from training.losses.adversarial import discriminator_loss, generator_loss
 from training.losses.perceptual import VGG19Features, perceptual_loss
-from training.losses.pixels import charbonnier, gradient_loss, spectrum_loss, steepness_loss
+from training.losses.pixels import charbonnier, gradient_loss, spectrum_loss
 
 __all__ = [
     "VGG19Features",
@@ -14,5 +14,4 @@ __all__ = [
     "gradient_loss",
     "perceptual_loss",
     "spectrum_loss",
-    "steepness_loss",
 ]

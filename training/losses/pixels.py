@@ -7,12 +7,10 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 EPSILON = 1e-3  # of one; a fourth of a level
 LUMA = (0.299, 0.587, 0.114)  # BT.601
 BLOCK = 8  # px; the texture that a x4 network has to invent is finer than this
-WINDOW = 16  # px
 
 
 def charbonnier(sr: Tensor, wanted: Tensor) -> Tensor:
@@ -30,23 +28,6 @@ def gradient_loss(sr: Tensor, wanted: Tensor) -> Tensor:
     error = (sr - wanted).permute(0, 2, 3, 1)
     down, right = error[:, 1:] - error[:, :-1], error[:, :, 1:] - error[:, :, :-1]
     return down.abs().mean() + right.abs().mean()
-
-
-def steepness_loss(sr: Tensor, wanted: Tensor) -> Tensor:
-    """Mean absolute difference of the mean steepness, |step from pixel to pixel|, of windows of 16x16.
-
-    As :func:`spectrum_loss` it asks how much detail there is and not where. The distance of single amplitudes is
-    smallest at their median, and the median of what has few high values lies below the mean: detail comes out too weak.
-    The mean of a window hardly scatters, so there the two agree.
-    """
-    return (_steepness(sr) - _steepness(wanted)).abs().mean()
-
-
-def _steepness(pictures: Tensor) -> Tensor:
-    """(N, 1, H / 16, W / 16)."""
-    luma = pictures.permute(0, 2, 3, 1) @ pictures.new_tensor(LUMA)
-    down, right = luma[:, 1:, :-1] - luma[:, :-1, :-1], luma[:, :-1, 1:] - luma[:, :-1, :-1]
-    return functional.avg_pool2d((down.abs() + right.abs())[:, None], WINDOW)
 
 
 def spectrum_loss(sr: Tensor, wanted: Tensor, *, shift: tuple[int, int] = (0, 0)) -> Tensor:
