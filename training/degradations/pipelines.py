@@ -100,7 +100,8 @@ LIGHT = Pipeline(
     ways=(
         Way(
             large=Sometimes(0.7, RandomBlur(Range(0.2, 2.5), sinc=0)),
-            small=Chain((_noise(Range(0, 10), Range(0, 0.8)), Sometimes(0.8, Jpeg(Range(40, 95), full_colour=0.3)))),
+            # A third was never a JPEG: what is left of noise after 4:2:0 would otherwise be all that is ever seen.
+            small=Chain((_noise(Range(0, 18), Range(0, 1.2)), Sometimes(0.67, Jpeg(Range(40, 95), full_colour=0.4)))),
         ),
     ),
 )
