@@ -1,0 +1,1 @@
+"""Training, with tiny networks and made-up pictures."""

@@ -1,0 +1,1 @@
+"""The evaluation, against figures known by hand."""
