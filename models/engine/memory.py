@@ -26,7 +26,7 @@ LARGEST_MAP_BYTES = {"cpu": 32 * 2**20, "cuda": 512 * 2**20}  # measured: larger
 LEAST_ROWS = 8  # of a slab at a time; below, copying what is kept costs more than the convolutions
 LEAST_SLAB = 128  # px of core; below, the overlap is most of the work
 TAIL_MAPS = 4  # maps of 64 channels at 16 times the pixels that the tail has alive
-SR_BYTES = 96  # per pixel of the network's result: float32 as it comes, joined, checked, resampled and rounded
+SR_BYTES = 144  # per pixel of the result: as it comes, joined, checked, rounded; and what the allocator holds back
 PLAIN_VALUES_PER_PIXEL = 4096  # of a network that does not describe itself; an RRDBNet run whole takes that
 
 

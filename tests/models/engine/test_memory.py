@@ -192,8 +192,5 @@ def predicted_and_measured(kind: str, dtype: str, width: int, rows: int) -> tupl
 def test_a_network_takes_no_more_than_its_appetite_and_not_much_less(
     kind: str, dtype: str, width: int, rows: int
 ) -> None:
-    for _ in range(3):  # now and then the allocator holds some blocks more than it gives out
-        predicted, measured = predicted_and_measured(kind, dtype, width, rows)
-        if measured <= predicted:
-            break
+    predicted, measured = predicted_and_measured(kind, dtype, width, rows)
     assert measured <= predicted <= 3 * measured
