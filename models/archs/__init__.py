@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from models.archs.retinaface import RetinaFace
 from models.archs.rrdbnet import RRDBNet
 from models.archs.srvgg import SRVGGNetCompact
 
-__all__ = ["RRDBNet", "SRVGGNetCompact"]
+__all__ = ["RRDBNet", "RetinaFace", "SRVGGNetCompact"]
