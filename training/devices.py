@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,27 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.errors import SettingsError
+
+# mallopt(3): names of glibc, values of its malloc.h.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+def hold_memory() -> None:
+    """Keep what was freed instead of giving it back to the system, where the C library is glibc.
+
+    Every step makes the same large arrays anew, and the kernel clears every page it hands out: a sixth of the time on
+    two cores.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 2**28)
+
+
+def has_compiler() -> bool:
+    """Whether ``torch.compile`` can build for processors here."""
+    return shutil.which(os.environ.get("CXX", "g++")) is not None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from torch.optim import Optimizer
 from models.archs import SRVGGNetCompact
 from training.batches import Batch, Batches
 from training.checkpoints import load_checkpoint, save_checkpoint, start_weights
-from training.devices import Compute
+from training.devices import Compute, has_compiler
 from training.errors import CheckpointError, TrainingError
 from training.log import Log
 from training.losses import (
@@ -82,6 +84,7 @@ class Trainer:
         torch.manual_seed(self.settings.train.seed)
         self.state = self._start()
         losses = self.settings.losses
+        self._network, self._from_pixels = self._built()
         self._vgg = VGG19Features.read(Path(losses.vgg19)).to(self.compute.device) if losses.perceptual else None
 
     def run(self, *, fresh: bool = False, until: int | None = None) -> State:
@@ -131,6 +134,15 @@ class Trainer:
                 found.append(float(torch.stack(list(losses.values())).sum()))
         return float(np.mean(found))
 
+    def _built(self) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor, Tensor], dict[str, Tensor]]]:
+        """The network and the distances of pixels as they are called in a step."""
+        if not self.settings.train.compile:
+            return self.state.network, self._pixel_distances
+        if not has_compiler():
+            sys.stderr.write("no C++ compiler (g++) is installed: every step takes half as long again\n")
+            return self.state.network, self._pixel_distances
+        return torch.compile(self.state.network, dynamic=False), torch.compile(self._pixel_distances, dynamic=False)
+
     def _batches(self) -> Batches:
         train = self.settings.train
         return Batches(
@@ -166,7 +178,7 @@ class Trainer:
         train = {
             name: value
             for name, value in vars(settings.train).items()
-            if name not in ("folder", "log_every", "checkpoint_every", "sheet_every", "threads")
+            if name not in ("folder", "log_every", "checkpoint_every", "sheet_every", "threads", "compile")
         }
         return {"patches": self.patches.digest, "settings": repr((settings.network, settings.losses, train))}
 
@@ -210,7 +222,7 @@ class Trainer:
         state, train = self.state, self.settings.train
         lq, gt, teacher = self._tensors(batches.at(step, numbers))
         with self._autocast():
-            sr = state.network(lq)
+            sr = self._network(lq)
         sr = sr.float()
         losses = self._losses(sr, gt, gt if teacher is None else teacher, step)
         for optimizer in state.optimizers:
@@ -241,6 +253,16 @@ class Trainer:
 
     def _distances(self, sr: Tensor, gt: Tensor, answer: Tensor, step: int) -> dict[str, Tensor]:
         weights = self.settings.losses
+        parts = self._from_pixels(sr, gt, answer)
+        if weights.spectrum:
+            shift = (step % BLOCK, step // BLOCK % BLOCK)
+            parts["spectrum"] = weights.spectrum * spectrum_loss(sr, answer, shift=shift)
+        if self._vgg is not None:
+            parts["perceptual"] = weights.perceptual * perceptual_loss(self._vgg, sr, gt)
+        return parts
+
+    def _pixel_distances(self, sr: Tensor, gt: Tensor, answer: Tensor) -> dict[str, Tensor]:
+        weights = self.settings.losses
         parts: dict[str, Tensor] = {}
         if weights.gt:
             parts["gt"] = weights.gt * charbonnier(sr, gt)
@@ -248,11 +270,6 @@ class Trainer:
             parts["teacher"] = weights.teacher * charbonnier(sr, answer)
         if weights.gradient:
             parts["gradient"] = weights.gradient * gradient_loss(sr, answer)
-        if weights.spectrum:
-            shift = (step % BLOCK, step // BLOCK % BLOCK)
-            parts["spectrum"] = weights.spectrum * spectrum_loss(sr, answer, shift=shift)
-        if self._vgg is not None:
-            parts["perceptual"] = weights.perceptual * perceptual_loss(self._vgg, sr, gt)
         return parts
 
     def _judging(self, step: int) -> bool:

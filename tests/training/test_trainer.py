@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from tests.training.conftest import weights_of
+from training.devices import has_compiler
 from training.errors import CheckpointError, TrainingError
 from training.settings import DataSettings, TrainSettings
 from training.trainer import CHECKPOINT, Trainer
@@ -290,7 +291,7 @@ def test_identity_is_what_it_has_been(build):
     assert DataSettings.__dataclass_fields__.keys() == {
         "pictures", "folder", "patches", "side", "shrink", "degradations", "validation", "seed",
     }  # fmt: skip
-    assert len(TrainSettings.__dataclass_fields__) == 20
+    assert len(TrainSettings.__dataclass_fields__) == 21
 
 
 # It says what is wrong.
@@ -352,3 +353,32 @@ def test_a_trainer_s_parts_are_all_it_is(build):
         "network", "average", "optimizer 0", "discriminator", "discriminator optimizer",
     }  # fmt: skip
     assert isinstance(plain, Trainer)
+
+
+# Built for this machine.
+
+
+@pytest.mark.skipif(not has_compiler(), reason="no C++ compiler is installed")
+@pytest.mark.filterwarnings("ignore")  # of torch about itself, while it builds
+def test_a_built_run_learns_as_an_unbuilt_one_and_resumes_bit_for_bit(build):
+    plain, built = build(folder="plain"), build(folder="built", train__compile=True)
+    plain.run()
+    built.run()
+    start, learned = weights_of(build(folder="none")), weights_of(plain)
+    for name, value in weights_of(built).items():
+        if name.startswith("network."):
+            way = (learned[name] - start[name]).norm()
+            assert (value - learned[name]).norm() < 0.2 * way + 1e-6, name
+    build(folder="stopped", train__compile=True).run(until=8)
+    resumed = build(folder="stopped", train__compile=True)
+    resumed.run()
+    assert_equal(weights_of(resumed), weights_of(built))
+
+
+def test_without_a_compiler_a_run_says_so_and_goes_on_as_ever(build, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    plain, built = build(folder="plain"), build(folder="built", train__compile=True)
+    plain.run()
+    built.run()
+    assert_equal(weights_of(built), weights_of(plain))
+    assert "no C++ compiler (g++) is installed" in capsys.readouterr().err
