@@ -1,0 +1,8 @@
+"""Faces: found, aligned, restored and put back."""
+
+from __future__ import annotations
+
+from models.faces.alignment import AlignedFace, align_face
+from models.faces.face import Face
+
+__all__ = ["AlignedFace", "Face", "align_face"]
