@@ -70,6 +70,16 @@ def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], iden
     return step
 
 
+def average_in(path: Path) -> dict[str, Tensor] | None:
+    """The averaged weights of a run's checkpoint; None if the file is something else."""
+    try:
+        kept = torch.load(path, map_location="cpu", weights_only=True)
+        average: dict[str, Tensor] = kept["parts"]["average"]
+    except UNREADABLE:
+        return None
+    return average
+
+
 def start_weights(path: Path) -> dict[str, Tensor]:
     """What another run ended with, to begin with: its average, or the weights of any file that can be installed.
 
@@ -80,13 +90,6 @@ def start_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: unreadable, or of neither kind.
     """
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        average: dict[str, Tensor] = kept["parts"]["average"]
-    except UNREADABLE:
-        pass  # then it is no checkpoint of ours
-    else:
-        return average
-    try:
-        return load_state_dict(path)
+        return average_in(path) or load_state_dict(path)
     except (RestorationError, OSError) as exc:
         raise CheckpointError(f"network.start = {path}: {exc}") from exc

@@ -19,6 +19,7 @@ from models.checkpoints.state_dicts import detect_architecture, load_network, lo
 from models.loading import COLOURS
 from models.weights.file import sha256_of
 from models.weights.store import WeightsStore
+from training.checkpoints import average_in
 from training.degradations import SCALE
 from training.evaluation.errors import EvaluationError
 from training.evaluation.pictures import Levels
@@ -87,7 +88,7 @@ def open_network(model: str, *, weights_dir: Path, device: torch.device, answers
     """Read a network.
 
     Args:
-        model: name of an installed model, or a checkpoint file (.pth, .pt, .ckpt, .safetensors).
+        model: name of an installed model, a weights file (.pth, .pt, .ckpt, .safetensors), or a run's checkpoint.
         weights_dir: folder of the installed ones.
         device: where it shall run.
         answers: as of :class:`Network`.
@@ -99,7 +100,7 @@ def open_network(model: str, *, weights_dir: Path, device: torch.device, answers
     path = Path(model)
     if path.suffix not in SUFFIXES:
         path = WeightsStore(weights_dir).verify(model).path
-    state = load_state_dict(path)
+    state = average_in(path) or load_state_dict(path)
     architecture = detect_architecture(state)
     if architecture.scale != SCALE or architecture.arguments["num_in_ch"] != COLOURS:
         raise EvaluationError(f"{model} is {architecture}; only ×{SCALE} networks of {COLOURS} colours are compared")

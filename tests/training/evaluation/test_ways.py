@@ -9,6 +9,7 @@ from PIL import Image
 
 from models.archs import SRVGGNetCompact
 from models.errors import OptionsError, WeightsMissing
+from training.checkpoints import save_checkpoint
 from training.evaluation import ways
 from training.evaluation.errors import EvaluationError
 from training.evaluation.ways import BICUBIC, DO_NOTHING, LANCZOS, Network, baselines, labels, open_network
@@ -47,6 +48,14 @@ def test_averaged_weights_go_before_the_last_ones(tmp_path):
     answer = opened(checkpoint(tmp_path / "honest.pth", honest()))(lq)  # its other weights are zeros
     assert np.array_equal(answer, opened(checkpoint(tmp_path / "honest.safetensors", honest()))(lq))
     assert not np.array_equal(answer, baselines()[DO_NOTHING](lq))
+
+
+def test_a_run_s_checkpoint_is_judged_by_its_average(tmp_path):
+    parts = {"network": idle(), "average": honest()}
+    save_checkpoint(tmp_path / "checkpoint.pt", parts, {"settings": "any"}, step=3)
+    lq = smooth(0, 16)
+    answer = opened(tmp_path / "checkpoint.pt")(lq)
+    assert np.array_equal(answer, opened(checkpoint(tmp_path / "honest.safetensors", honest()))(lq))
 
 
 def test_a_network_gets_the_picture_and_gives_levels_rounded_to_nearest():
