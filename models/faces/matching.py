@@ -1,0 +1,200 @@
+"""A restored face made to look as if it had been in the picture all along.
+
+A restorer gives a face of its own colours, free of noise and as sharp as its training pictures. In the picture around
+it the colours are those of the photograph, there is grain, and perhaps everything is a little out of focus. So what is
+put into the picture is not the restored crop but its difference from what is there, without what a restoration is not
+about: slow changes of colour (as ``models.colour_lock`` does for whole pictures), sharpness far beyond that of the
+sharpest edges around, and the missing grain, of which the picture's own is used.
+
+How blurred edges are is told from how much another, known blur flattens them (Zhuo and Sim, "Defocus map estimation
+from a single image", 2011).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.faces.regions import Mask
+
+Float32 = NDArray[np.float32]
+
+COARSE = 8  # times smaller: where slow changes are looked at
+LUMA_SIGMA = 40.0  # px of the crop; brightness that changes slower than this is the photograph's
+CHROMA_SIGMA = 16.0  # colour may change only finer than this: restorers paint lips and eyes as they like
+SLIGHT = 0.02  # weight of what is beside the face
+
+EDGE_SIGMA, EDGE_AGAIN = 1.0, 1.5  # px; a first blur against noise, and the known one
+GRADIENT_VARIANCE = 1 / 3  # px²; a gradient over two pixels blurs as much
+STRONGEST = 98  # percent of the pixels have weaker edges than those that are looked at
+LEAST_EDGE = 2.0  # levels per px; a picture without stronger ones has no sharpness to speak of
+SHARPER = 2.0  # times: edges of the restored face may be so much sharper than the sharpest around them
+MOST_SOFTENING = 4.0  # px of the crop, sigma
+
+GRAIN_SIGMA = 2.0  # px of the crop; what is finer is grain, or detail
+BLOCK = 8  # px; grain is measured in them
+QUIET = 25  # percent of the blocks are taken to be free of detail
+FAINT = 0.6  # levels; less may be rounding, which is no grain
+PLAUSIBLE = 3.0  # times its deviation: the strongest that grain gets
+FLAT = 2.0  # times its deviation: detail as strong as this halves the grain that is put on it
+
+AGREE_SIGMA = 6.0  # px of the crop; neighbourhood in which old and new edges are compared
+MOVED, MOVED_MORE = 2.0, 8.0  # levels: from here on, and wholly, a face counts as changed
+
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # BT.601
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matched:
+    """What has to be added to a picture, in the frame of the upright crop.
+
+    Args:
+        difference: (h, w) or (h, w, 3) float32, in levels of 8 bits.
+        moved: (h, w) in [0, 1]: where the new edges are not where the old ones were.
+    """
+
+    difference: Float32
+    moved: Float32
+
+
+def match(restored: Float32, plain: Float32, mask: Mask) -> Matched:
+    """Compare a restored face with what it replaces.
+
+    A crop that is not changed has no difference, whatever the picture.
+
+    Args:
+        restored: (h, w, 3) of the crop, levels 0 to 255; beyond them it is clipped.
+        plain: (h, w) or (h, w, 3): what the picture shows there, in the same levels.
+        mask: (h, w), see :func:`models.faces.regions.crop_mask`.
+    """
+    restored = np.clip(restored, 0, 255)
+    if plain.ndim == 2:
+        restored = luma(restored)
+    bright = luma(plain)
+    restored = _softened(restored, bright)
+    bright_restored = luma(restored)
+    difference = restored - plain
+    grain = _grain(bright_restored, plain, bright, mask)
+    difference -= _drift(difference, mask)
+    if grain is not None:
+        difference += grain
+    return Matched(difference, _moved(bright_restored, bright, difference))
+
+
+def luma(levels: Float32) -> Float32:
+    """(H, W, 3) to (H, W); gray stays what it is."""
+    return levels if levels.ndim == 2 else np.asarray(cv2.transform(levels, LUMA), np.float32).reshape(levels.shape[:2])
+
+
+def edge_blur(levels: Float32) -> float | None:
+    """Sigma, in px, of the Gaussian that would blur a perfect edge as the strongest edges of a picture are.
+
+    Args:
+        levels: (H, W) float32, 0 to 255.
+
+    Returns:
+        None for a picture without edges.
+    """
+    first = cv2.GaussianBlur(levels, (0, 0), EDGE_SIGMA)
+    second = cv2.GaussianBlur(first, (0, 0), EDGE_AGAIN)
+    across, down = _gradients(np.asarray(first, np.float32))
+    strength = cv2.magnitude(across, down)
+    least = max(LEAST_EDGE, float(np.percentile(strength[::3, ::3], STRONGEST)))
+    # Beside its crest an edge says nothing about how steep it is.
+    crest_across, crest_down = (strength >= cv2.dilate(strength, np.ones(side, np.uint8)) for side in ((1, 3), (3, 1)))
+    strongest = (strength >= least) & np.where(np.abs(across) > np.abs(down), crest_across, crest_down)
+    if not strongest.any():
+        return None
+    flattened = cv2.magnitude(*_gradients(np.asarray(second, np.float32)))
+    ratio = float(np.median(strength[strongest] / np.maximum(flattened[strongest], 1e-3)))
+    variance = EDGE_AGAIN**2 / max(ratio**2 - 1, 1e-3) - EDGE_SIGMA**2 - GRADIENT_VARIANCE
+    return math.sqrt(max(variance, 0.0))
+
+
+def noise_level(fine: Float32, mask: Mask | None = None) -> float:
+    """Deviation of what is fine in the quietest blocks of a picture, in levels; see ``QUIET``."""
+    height, width = (side // BLOCK for side in fine.shape)
+    power = cv2.resize(np.square(fine), (width, height), interpolation=cv2.INTER_AREA)
+    if mask is not None:
+        power = power[cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127]
+    return math.sqrt(float(np.percentile(power, QUIET))) if power.size else 0.0
+
+
+def _softened(restored: Float32, bright: Float32) -> Float32:
+    """A little blurred where it would be far sharper than anything near it."""
+    there, here = edge_blur(bright), edge_blur(luma(restored))
+    if there is None or here is None or here * SHARPER >= there:
+        return restored
+    sigma = min(MOST_SOFTENING, math.sqrt((there / SHARPER) ** 2 - here**2))
+    return np.asarray(cv2.GaussianBlur(restored, (0, 0), sigma), np.float32)
+
+
+def _grain(restored: Float32, plain: Float32, bright: Float32, mask: Mask) -> Float32 | None:
+    """The picture's own grain, as much of it as the restored face lacks; None if it lacks none."""
+    wanted = noise_level(_fine(bright), mask)
+    if wanted < FAINT:
+        return None
+    ours = _fine(restored)
+    there = noise_level(ours, mask)
+    if there >= wanted:
+        return None
+    detail = cv2.blur(np.square(ours), (BLOCK - 1, BLOCK - 1))
+    tolerated = (FLAT * wanted) ** 2
+    share = math.sqrt(1 - (there / wanted) ** 2) * tolerated / (tolerated + detail)
+    most = PLAUSIBLE * wanted
+    grain = np.clip(_fine(plain), -most, most)
+    grain *= share if grain.ndim == 2 else share[..., None]
+    return np.asarray(grain, np.float32)
+
+
+def _fine(levels: Float32) -> Float32:
+    """What changes faster than grain does."""
+    return np.asarray(levels - cv2.GaussianBlur(levels, (0, 0), GRAIN_SIGMA), np.float32)
+
+
+def _drift(difference: Float32, mask: Mask) -> Float32:
+    """What of a difference changes slowly within the face: brightness slower than colour."""
+    size = (difference.shape[1] // COARSE, difference.shape[0] // COARSE)
+    small = np.asarray(cv2.resize(difference, size, interpolation=cv2.INTER_AREA), np.float32)
+    seen = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    weight = np.asarray(seen * np.float32(1 / 255) + np.float32(SLIGHT), np.float32)
+    if small.ndim == 2:
+        drift = _smooth(small, weight, LUMA_SIGMA)
+    else:
+        bright = luma(small)[..., None]
+        drift = _smooth(small - bright, weight, CHROMA_SIGMA) + _smooth(bright, weight, LUMA_SIGMA)
+    full = cv2.resize(drift, difference.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(full, np.float32)
+
+
+def _smooth(values: Float32, weight: Float32, sigma: float) -> Float32:
+    """Weighted means around each pixel; ``sigma`` in px of the crop."""
+    weights = weight if values.ndim == 2 else weight[..., None]
+    above = cv2.GaussianBlur(values * weights, (0, 0), sigma / COARSE).reshape(values.shape)
+    below = cv2.GaussianBlur(weight, (0, 0), sigma / COARSE)
+    return np.asarray(above / (below if values.ndim == 2 else below[..., None]), np.float32)
+
+
+def _moved(restored: Float32, plain: Float32, difference: Float32) -> Float32:
+    """Where a face changed, and its new edges do not lie on the old ones."""
+    half = (difference.shape[1] // 2, difference.shape[0] // 2)
+    small = (cv2.resize(values, half, interpolation=cv2.INTER_AREA) for values in (restored, plain, luma(difference)))
+    new, old, change = (np.asarray(values, np.float32) for values in small)
+    new, old = _fine(new), _fine(old)
+    both, ours, theirs, size = (
+        cv2.GaussianBlur(values, (0, 0), AGREE_SIGMA / 2)
+        for values in (new * old, np.square(new), np.square(old), np.abs(change))
+    )
+    agreement = both / np.sqrt(ours * theirs + 1e-3)
+    moved = np.clip(1 - agreement, 0, 1) * np.clip((size - MOVED) / (MOVED_MORE - MOVED), 0, 1)
+    return np.asarray(cv2.resize(moved, difference.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _gradients(levels: Float32) -> tuple[Float32, Float32]:
+    """Across and down, in levels per px."""
+    across, down = (cv2.Sobel(levels, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=1 / 8) for dx in (1, 0))
+    return np.asarray(across, np.float32), np.asarray(down, np.float32)

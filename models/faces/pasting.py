@@ -1,0 +1,285 @@
+"""Restored faces put into the enlarged picture, as strongly as one likes, and taken out again.
+
+A face is compared once with what the picture shows in its place (``models.faces.matching``). What is left is a layer:
+a rectangle of differences that fade to nothing before its edge. Added whole it gives the restored face, added in part
+anything between, not at all the picture byte for byte; so another strength or another choice of faces costs an
+addition and no network.
+
+facexlib's helper, which GFPGAN uses, pastes the crop itself, warped with an affine that is half a pixel off for
+enlarged pictures, with the crop's colours, over whatever was there; what is later wins. Here a crop that was not
+changed has a layer of nothing, and faces that overlap share their pixels in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.colour_lock import is_colourless
+from models.engine.tiling import Region
+from models.errors import OptionsError
+from models.faces.alignment import TEMPLATE_SIDE, Affine
+from models.faces.matching import PLAUSIBLE, Matched, luma, match
+from models.faces.regions import (
+    WINDOW,
+    CropView,
+    Mask,
+    claim,
+    crop_mask,
+    crop_region,
+    face_region,
+    freedom,
+    scale_of,
+    seen,
+    to_crop,
+)
+from models.pixels import Pixels
+
+Float32 = NDArray[np.float32]
+Int16 = NDArray[np.int16]
+
+UNITS = 128  # per level of 8 bits, in which a layer's differences are kept
+FULL_STRENGTH = 100
+FINER = 1.25  # pixels of the picture per pixel of the crop: from here on it has detail that no crop can show
+QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution lie within so many deviations
+ROWS = 64
+PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceLayer:
+    """What restoring a face changes in one picture.
+
+    Attributes:
+        affine: (2, 3) from the picture to the upright 512 px crop.
+        region: of the picture; holds all of the face that lies in it.
+        mask: (h, w) uint8; how much of the restored face is to be seen where no other face is.
+        change: (h, w) or (h, w, 3) int16, mask applied: added at full strength, in 1/128 of a level of 8 bits.
+    """
+
+    affine: Affine
+    region: Region
+    mask: Mask
+    change: Int16
+
+
+def face_layer(
+    picture: Pixels, restored: Float32, affine: Affine, *, labels: NDArray[np.uint8] | None = None
+) -> FaceLayer:
+    """Compare a restored face with a picture.
+
+    Args:
+        picture: (H, W) or (H, W, 3), uint8 or uint16: the enlarged picture without restored faces; left untouched.
+        restored: (512, 512, 3) float32 RGB, finite, in levels of 8 bits.
+        affine: (2, 3) from ``picture``, enlarged as it is, to the crop.
+        labels: (512, 512) uint8, BiSeNet's class of each pixel of the crop; None where no parser is there.
+
+    Raises:
+        ValueError: the face lies beside the picture, or ``restored`` is not of that shape.
+    """
+    side = (TEMPLATE_SIDE, TEMPLATE_SIDE)
+    if restored.shape != (*side, 3) or (labels is not None and labels.shape != side):
+        raise ValueError(f"restored faces are 512x512 in colour, not {restored.shape}")
+    size_wh = (picture.shape[1], picture.shape[0])
+    region, around = face_region(affine, size_wh), crop_region(affine, size_wh)
+    if region is None or around is None:
+        raise ValueError(f"a face with the affine {affine.tolist()} lies beside a picture of {size_wh}")
+    there = picture[around.slices]
+    colourless = there.ndim == 3 and is_colourless(there)
+    if colourless:
+        there = np.ascontiguousarray(there[..., 0])
+    plain = to_crop(_levels(there), affine, around)
+    crop, new = crop_mask(affine, size_wh, labels), restored[WINDOW.slices]
+    inside = seen(affine, size_wh)
+    if inside is not None:  # what a restorer made of the filling beside the picture says nothing
+        old = plain if plain.ndim == 3 else plain[..., None]
+        new = np.asarray(old + (new - old) * inside[..., None], np.float32)
+    matched = match(new, plain, crop)
+    mask = np.asarray(CropView(crop, affine)(region), np.uint8)
+    views = Views.of(matched, plain, affine)
+    change = views.change(there[region.seen_from(around).slices], mask, region)
+    if colourless:
+        change = np.repeat(change[..., None], 3, axis=2)
+    return FaceLayer(affine=affine, region=region, mask=mask, change=change)
+
+
+def pasted(
+    picture: Pixels, layers: Sequence[FaceLayer], strengths: Sequence[float], *, untouched: Sequence[Affine] = ()
+) -> Pixels:
+    """A new picture with the faces in it; see :func:`paste`."""
+    copy = picture.copy()
+    paste(copy, layers, strengths, untouched=untouched)
+    return copy
+
+
+def paste(
+    picture: Pixels, layers: Sequence[FaceLayer], strengths: Sequence[float], *, untouched: Sequence[Affine] = ()
+) -> None:
+    """Put faces into the picture that their layers were made for, in place.
+
+    With every step of a strength each sample goes farther from the picture or stays; none comes back. What belongs to a
+    face of strength 0 or to one of ``untouched`` is not changed by the others either. The order of the layers does
+    not matter.
+
+    Args:
+        picture: (H, W) or (H, W, 3), uint8 or uint16; changed.
+        layers: of :func:`face_layer`.
+        strengths: one for each layer, 0 to 100.
+        untouched: affines of further faces, from the picture to their crops.
+
+    Raises:
+        OptionsError: a strength is outside 0 to 100.
+        ValueError: not as many strengths as layers.
+    """
+    shown, left = [], list(untouched)
+    for layer, strength in zip(layers, strengths, strict=True):
+        if not 0 <= strength <= FULL_STRENGTH:
+            raise OptionsError(f"the strength of a face is from 0 to {FULL_STRENGTH}, not {strength!r}")
+        if strength:
+            shown.append((layer, strength))
+        else:
+            left.append(layer.affine)
+    for group in grouped([layer for layer, _ in shown]):
+        members = sorted((shown[index] for index in group), key=lambda member: member[0].affine.tobytes())
+        _paste_group(picture, [layer for layer, _ in members], [strength for _, strength in members], left)
+
+
+def grouped(layers: Sequence[FaceLayer]) -> list[list[int]]:
+    """Indices of layers, those together whose rectangles overlap, directly or through others."""
+    groups: list[list[int]] = []
+    for index, layer in enumerate(layers):
+        meeting = [
+            group
+            for group in groups
+            if any(layers[other].region.intersection(layer.region) is not None for other in group)
+        ]
+        groups = [group for group in groups if group not in meeting]
+        groups.append(sorted([index, *(other for group in meeting for other in group)]))
+    return sorted(groups)
+
+
+def covering(layers: Sequence[FaceLayer]) -> Region:
+    """The smallest rectangle that holds those of all layers."""
+    regions = [layer.region for layer in layers]
+    top, left = min(region.y for region in regions), min(region.x for region in regions)
+    bottom = max(region.y + region.height for region in regions)
+    right = max(region.x + region.width for region in regions)
+    return Region(top, left, bottom - top, right - left)
+
+
+def _paste_group(
+    picture: Pixels, layers: Sequence[FaceLayer], strengths: Sequence[float], left: Sequence[Affine]
+) -> None:
+    """Faces that may overlap. Their changes are added up as whole numbers, so that the order cannot matter."""
+    depth = cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_16U
+    level = float(np.iinfo(picture.dtype).max) / 255
+    whole, strongest = covering(layers), max(strengths)
+    if len(layers) == 1:
+        change = _shared(layers[0], (), left)
+    else:
+        # Relative to the strongest, so that the same sum is added, more or less of it, when all strengths are changed.
+        change = np.zeros((*whole.shape_hw, *picture.shape[2:]), np.int16)
+        for layer, strength in zip(layers, strengths, strict=True):
+            others = [other for other in layers if other is not layer]
+            part = _shared(layer, others, left) * np.float32(strength / strongest)
+            there = change[layer.region.seen_from(whole).slices]
+            there[...] = cv2.add(there, part, dtype=cv2.CV_16S)
+    factor = level / UNITS * strongest / FULL_STRENGTH
+    block = picture[whole.slices]
+    block[...] = cv2.addWeighted(block, 1.0, change, factor, 0.0, dtype=depth)
+
+
+def _shared(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]) -> NDArray[np.int16 | np.float32]:
+    """A layer's change where it does not have to leave the pixels to other faces."""
+    region = layer.region
+    share: Float32 | None = None
+    meeting = [(other, common) for other in others if (common := other.region.intersection(region)) is not None]
+    if meeting:
+        own = claim(layer.mask, layer.affine, region)
+        total = own.copy()
+        for other, common in meeting:
+            theirs = claim(other.mask[common.seen_from(other.region).slices], other.affine, common)
+            total[common.seen_from(region).slices] += theirs
+        share = np.asarray(own / np.maximum(total, np.float32(1e-6)), np.float32)
+    size_wh = (region.x + region.width, region.y + region.height)
+    for affine in left:
+        theirs_region = face_region(affine, size_wh)
+        if theirs_region is None or theirs_region.intersection(region) is None:
+            continue
+        free = freedom(affine, region)
+        share = free if share is None else np.asarray(share * free, np.float32)
+    if share is None:
+        return layer.change
+    return layer.change * (share if layer.change.ndim == 2 else share[..., None])
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """A matched face as it lies in the picture.
+
+    Args:
+        difference: what is to be added.
+        coarse: brightness of the picture as far as the crop holds it; None where the crop holds all of it.
+        moved: where the restored face has its edges elsewhere.
+    """
+
+    difference: CropView
+    coarse: CropView | None
+    moved: CropView
+
+    @classmethod
+    def of(cls, matched: Matched, plain: Float32, affine: Affine) -> Views:
+        """Of the crop's window."""
+        has_finer = scale_of(affine) * FINER < 1 and bool(matched.moved.any())
+        return cls(
+            CropView(matched.difference, affine, crisp=True),
+            CropView(luma(plain), affine, crisp=True) if has_finer else None,
+            CropView(matched.moved, affine),
+        )
+
+    def change(self, there: Pixels, mask: Mask, region: Region) -> Int16:
+        """The change of a layer, some rows at a time, which stay in a processor's cache.
+
+        Args:
+            there: (h, w) or (h, w, 3), the picture's pixels of the region.
+            mask: (h, w).
+            region: of the picture.
+        """
+        change = np.empty(there.shape, np.int16)
+        for top in range(0, region.height, ROWS):
+            rows = slice(top, min(top + ROWS, region.height))
+            strip = Region(region.y + top, region.x, rows.stop - top, region.width)
+            levels = np.asarray(self.difference(strip), np.float32)
+            if self.coarse is not None:
+                old = self._moved_edges(self.coarse, there[rows], strip)
+                levels -= old if levels.ndim == 2 else cv2.merge([old, old, old])
+            share = mask[rows]
+            shares = share if levels.ndim == 2 else cv2.merge([share, share, share])
+            cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[rows], dtype=cv2.CV_16S)
+        return change
+
+    def _moved_edges(self, coarse: CropView, there: Pixels, region: Region) -> Float32:
+        """(h, w) levels to take off: what the picture has that is finer than the crop, where it does not fit any more.
+
+        Fine detail that stays is what makes a face as crisp as the picture around it: its grain, and edges that are
+        still where they were. An edge that has moved would be seen twice.
+        """
+        bright = there if there.ndim == 2 else cv2.cvtColor(there, cv2.COLOR_RGB2GRAY)
+        level = 255 / float(np.iinfo(there.dtype).max)
+        fine = np.asarray(cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F), np.float32)
+        quiet = float(np.percentile(np.abs(fine[::PROBE, ::PROBE]), QUIET_SHARE)) / QUIET_DEVIATIONS
+        most = max(1.0, PLAUSIBLE * quiet)
+        fine -= np.clip(fine, -most, most)
+        fine *= self.moved(region)
+        return fine
+
+
+def _levels(pixels: Pixels) -> NDArray[np.uint8 | np.float32]:
+    """In levels of 8 bits; uint8 stays what it is."""
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels, np.uint8)
+    return np.asarray(pixels * np.float32(1 / 257), np.float32)
