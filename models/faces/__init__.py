@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from models.faces.alignment import AlignedFace, align_face
+from models.faces.detection import FaceDetector, Limits, RetinaFaceDetector, YuNetDetector, find_faces
 from models.faces.face import Face
 
-__all__ = ["AlignedFace", "Face", "align_face"]
+__all__ = [
+    "AlignedFace",
+    "Face",
+    "FaceDetector",
+    "Limits",
+    "RetinaFaceDetector",
+    "YuNetDetector",
+    "align_face",
+    "find_faces",
+]

@@ -72,7 +72,9 @@ def estimate_affine(landmarks: NDArray[np.float32], face_size: int = TEMPLATE_SI
     return np.asarray(affine, np.float64)
 
 
-def least_squares_affine(landmarks: NDArray[np.float32], face_size: int = TEMPLATE_SIDE) -> Affine:
+def least_squares_affine(
+    landmarks: NDArray[np.float32] | NDArray[np.float64], face_size: int = TEMPLATE_SIDE
+) -> Affine:
     """Turn, scale and shift that brings landmarks nearest to the template, all five of them alike.
 
     Umeyama 1991, for two dimensions, where complex numbers say it in a line: a turn with a scale is a factor.
