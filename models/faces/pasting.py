@@ -28,11 +28,13 @@ from models.faces.regions import (
     WINDOW,
     CropView,
     Mask,
+    around,
     claim,
     crop_mask,
     crop_region,
     face_region,
     freedom,
+    grouped,
     scale_of,
     seen,
     to_crop,
@@ -85,14 +87,14 @@ def face_layer(
     if restored.shape != (*side, 3) or (labels is not None and labels.shape != side):
         raise ValueError(f"restored faces are 512x512 in colour, not {restored.shape}")
     size_wh = (picture.shape[1], picture.shape[0])
-    region, around = face_region(affine, size_wh), crop_region(affine, size_wh)
-    if region is None or around is None:
+    region, window = face_region(affine, size_wh), crop_region(affine, size_wh)
+    if region is None or window is None:
         raise ValueError(f"a face with the affine {affine.tolist()} lies beside a picture of {size_wh}")
-    there = picture[around.slices]
+    there = picture[window.slices]
     colourless = there.ndim == 3 and is_colourless(there)
     if colourless:
         there = np.ascontiguousarray(there[..., 0])
-    plain = to_crop(_levels(there), affine, around)
+    plain = to_crop(_levels(there), affine, window)
     crop, new = crop_mask(affine, size_wh, labels), restored[WINDOW.slices]
     inside = seen(affine, size_wh)
     if inside is not None:  # what a restorer made of the filling beside the picture says nothing
@@ -101,7 +103,7 @@ def face_layer(
     matched = match(new, plain, crop)
     mask = np.asarray(CropView(crop, affine)(region), np.uint8)
     views = Views.of(matched, plain, affine)
-    change = views.change(there[region.seen_from(around).slices], mask, region)
+    change = views.change(there[region.seen_from(window).slices], mask, region)
     if colourless:
         change = np.repeat(change[..., None], 3, axis=2)
     return FaceLayer(affine=affine, region=region, mask=mask, change=change)
@@ -143,32 +145,9 @@ def paste(
             shown.append((layer, strength))
         else:
             left.append(layer.affine)
-    for group in grouped([layer for layer, _ in shown]):
+    for group in grouped([layer.region for layer, _ in shown]):
         members = sorted((shown[index] for index in group), key=lambda member: member[0].affine.tobytes())
         _paste_group(picture, [layer for layer, _ in members], [strength for _, strength in members], left)
-
-
-def grouped(layers: Sequence[FaceLayer]) -> list[list[int]]:
-    """Indices of layers, those together whose rectangles overlap, directly or through others."""
-    groups: list[list[int]] = []
-    for index, layer in enumerate(layers):
-        meeting = [
-            group
-            for group in groups
-            if any(layers[other].region.intersection(layer.region) is not None for other in group)
-        ]
-        groups = [group for group in groups if group not in meeting]
-        groups.append(sorted([index, *(other for group in meeting for other in group)]))
-    return sorted(groups)
-
-
-def covering(layers: Sequence[FaceLayer]) -> Region:
-    """The smallest rectangle that holds those of all layers."""
-    regions = [layer.region for layer in layers]
-    top, left = min(region.y for region in regions), min(region.x for region in regions)
-    bottom = max(region.y + region.height for region in regions)
-    right = max(region.x + region.width for region in regions)
-    return Region(top, left, bottom - top, right - left)
 
 
 def _paste_group(
@@ -177,7 +156,7 @@ def _paste_group(
     """Faces that may overlap. Their changes are added up as whole numbers, so that the order cannot matter."""
     depth = cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_16U
     level = float(np.iinfo(picture.dtype).max) / 255
-    whole, strongest = covering(layers), max(strengths)
+    whole, strongest = around(*(layer.region for layer in layers)), max(strengths)
     if len(layers) == 1:
         change = _shared(layers[0], (), left)
     else:

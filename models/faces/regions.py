@@ -7,6 +7,7 @@ Faces that overlap share their pixels by how near each is to the middle of eithe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
@@ -193,6 +194,24 @@ def claim(mask: Mask, affine: Affine, region: Region) -> Float32:
 def freedom(affine: Affine, region: Region) -> Float32:
     """(h, w) in [0, 1]: how far other faces may change a region that belongs to this one; 0 in all of its oval."""
     return np.asarray(np.clip((distance(affine, region) - 1) / (1 - SOLID), 0, 1), np.float32)
+
+
+def grouped(regions: Sequence[Region]) -> list[list[int]]:
+    """Indices of rectangles, those together that overlap, directly or through others."""
+    groups: list[list[int]] = []
+    for index, region in enumerate(regions):
+        meeting = [group for group in groups if any(regions[other].intersection(region) is not None for other in group)]
+        groups = [group for group in groups if group not in meeting]
+        groups.append(sorted([index, *(other for group in meeting for other in group)]))
+    return sorted(groups)
+
+
+def around(*regions: Region) -> Region:
+    """The smallest rectangle that holds all of these."""
+    top, left = min(region.y for region in regions), min(region.x for region in regions)
+    bottom = max(region.y + region.height for region in regions)
+    right = max(region.x + region.width for region in regions)
+    return Region(top, left, bottom - top, right - left)
 
 
 def _corners() -> NDArray[np.float64]:
