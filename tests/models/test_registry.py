@@ -14,12 +14,15 @@ from models.registry import (
     ALIASES,
     DEFAULT_MODEL,
     DENOISE_PARTNERS,
+    GROUPS,
     MODELS,
     SHIPPED_MODEL,
     RepackMirror,
     UrlMirror,
     WheelMirror,
+    expect_role,
     find_model,
+    names_of,
 )
 
 EXPECTED = {
@@ -34,11 +37,53 @@ EXPECTED = {
 
 
 OURS = {"restora-compact", "restora-compact-detail"}
+FACES = {
+    "restorer": ("GFPGANv1.4", "GFPGANv1.3"),
+    "detector": (
+        "detection_mobilenet0.25_Final",
+        "detection_Resnet50_Final",
+        "face_detection_yunet_2026may",
+        "face_detection_yunet_2023mar",
+    ),
+    "parser": ("parsing_bisenet",),
+    "identity": ("face_recognition_sface_2021dec",),
+}
+FOR_FACES = {name for names in FACES.values() for name in names}
+ADDRESSES = {  # short forms of the list of confirmed files
+    "RE": "https://github.com/xinntao/Real-ESRGAN/releases/download/",
+    "GF": "https://github.com/TencentARC/GFPGAN/releases/download/",
+    "FX": "https://github.com/xinntao/facexlib/releases/download/",
+    "OZ": "https://media.githubusercontent.com/media/opencv/opencv_zoo/"
+    "47534e27c9851bb1128ccc0102f1145e27f23f98/models/",
+}
 
 
-def test_the_table_has_the_seven_super_resolution_models_and_our_own_pair():
-    assert set(MODELS) == EXPECTED | OURS
+def test_the_table_has_the_seven_super_resolution_models_our_own_pair_and_those_for_faces():
+    assert set(MODELS) == EXPECTED | OURS | FOR_FACES
     assert DEFAULT_MODEL == "RealESRGAN_x4plus"
+
+
+def test_every_model_has_a_role_and_the_usual_one_comes_first():
+    assert set(names_of("upsampler")) == EXPECTED | OURS
+    assert {role: names_of(role) for role in FACES} == FACES
+    firsts = [names_of(role)[0] for role in ("restorer", "detector", "identity")]
+    assert GROUPS["faces"] == tuple(firsts)
+    assert not set(GROUPS) & {*MODELS, *ALIASES}
+
+
+def test_what_is_not_free_of_conditions_says_so():
+    reserved = {name for name, spec in MODELS.items() if "with reservations" in spec.licence}
+    assert reserved == {name for name, spec in MODELS.items() if spec.reservations}
+    assert reserved == FOR_FACES - {"face_recognition_sface_2021dec"}
+    assert "non-commercial" in MODELS["GFPGANv1.4"].reservations
+
+
+def test_a_model_for_something_else_is_refused_with_what_it_does():
+    expect_role("GFPGANv1.4", "restorer", "restorer")
+    with pytest.raises(OptionsError) as refusal:
+        expect_role("GFPGANv1.4", "restorer", "upsampler")
+    assert str(refusal.value).startswith("GFPGANv1.4 restores faces; needed is a model that enlarges pictures: RealESR")
+    assert not any(name in str(refusal.value)[12:] for name in FOR_FACES)
 
 
 def test_our_own_pair_ships_with_the_repository_and_nothing_else_does():
@@ -56,16 +101,17 @@ def test_a_short_name_stands_for_a_model_and_hides_none():
     assert not set(ALIASES) & set(MODELS)
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(EXPECTED | FOR_FACES))
 def test_pins_are_those_of_the_confirmed_list(name, shared: Path):
     spec = MODELS[name]
     text = (shared / "weights" / "OFFICIAL.md").read_text()
     (row,) = [line for line in text.splitlines() if line.startswith(f"| `{spec.file}`")]
     assert f"| {spec.pin.bytes:,} |" in row
     assert f"| `{spec.pin.sha256}` |" in row
-    assert "**confirmed**" in row
-    assert spec.licence in row
-    assert spec.url.endswith(re.search(r"RE`(.+?)`", row)[1])
+    assert "**confirmed" in row
+    assert spec.licence.removesuffix(" with reservations") in row
+    prefix, rest = re.search(r"\| ([A-Z]{2})`(.+?)`", row).groups()
+    assert spec.url == ADDRESSES[prefix] + rest
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED - {"RealESRNet_x4plus"}))
@@ -76,7 +122,7 @@ def test_networks_are_those_of_the_official_layouts(name, layouts):
     assert spec.scale == row["arguments"].get("scale", row["arguments"].get("upscale"))
 
 
-@pytest.mark.parametrize("name", sorted(EXPECTED))
+@pytest.mark.parametrize("name", sorted(EXPECTED | FOR_FACES))
 def test_digests_are_digests_and_addresses_are_encrypted(name):
     spec = MODELS[name]
     assert all(re.fullmatch(r"[0-9a-f]{64}", digest) for digest in spec.accepted_sha256)

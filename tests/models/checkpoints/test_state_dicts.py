@@ -8,6 +8,7 @@ import os
 import pickle
 import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,14 @@ from safetensors.torch import save_file
 
 from models.archs import RRDBNet, SRVGGNetCompact
 from models.checkpoints.architecture import Architecture, detect_architecture
-from models.checkpoints.state_dicts import interpolate, load_network, load_state_dict
+from models.checkpoints.state_dicts import build_network, interpolate, load_network, load_state_dict
 from models.errors import OptionsError, WeightsMissing, WeightsRefused
 from models.registry import MODELS
+
+SMALL_GFPGAN = Architecture(
+    name="GFPGANv1Clean",
+    arguments={"out_size": 64, "num_style_feat": 8, "num_mlp": 2, "num_feat": 8, "channel_multiplier": 1},
+)
 
 
 def as_tensors(arrays):
@@ -220,7 +226,7 @@ def test_a_missing_file_is_missing_and_a_strange_one_refused(tmp_path: Path):
         load_state_dict(tmp_path / "a.onnx")
 
 
-OFFICIAL = {name for name, spec in MODELS.items() if not spec.is_shipped}
+OFFICIAL = {name for name, spec in MODELS.items() if spec.role == "upsampler" and not spec.is_shipped}
 
 
 @pytest.mark.parametrize("name", sorted(OFFICIAL - {"RealESRNet_x4plus"}))
@@ -231,6 +237,64 @@ def test_an_official_layout_is_recognised_and_loaded(name, seeded_weights):
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert_same(state, network.state_dict())
+
+
+@dataclass(frozen=True)
+class Shape:
+    """All that recognising a layout asks of a tensor."""
+
+    shape: tuple[int, ...]
+
+
+@pytest.mark.parametrize(
+    "name", ["GFPGANv1.3", "GFPGANv1.4", "detection_mobilenet0.25_Final", "detection_Resnet50_Final"]
+)
+def test_an_official_layout_for_faces_is_recognised_by_its_shapes(name, layouts):
+    shapes = {key.removeprefix("module."): Shape(tuple(shape)) for key, shape in layouts[name]["keys"].items()}
+    assert detect_architecture(shapes) == MODELS[name].architecture
+
+
+@pytest.mark.parametrize("architecture", [MODELS["parsing_bisenet"].architecture, SMALL_GFPGAN], ids=str)
+def test_a_layout_for_faces_is_recognised_and_loaded(architecture):
+    state = build_network(architecture).state_dict()
+    assert detect_architecture(state) == architecture
+    network = load_network(detect_architecture(state), state)
+    assert_same(state, network.state_dict())
+
+
+def test_a_detector_is_loaded_with_its_counters(seeded_weights):
+    name = "detection_mobilenet0.25_Final"
+    state = as_tensors(seeded_weights(name)) | {"body.stage1.0.1.num_batches_tracked": torch.tensor(7)}
+    network = load_network(MODELS[name], state)
+    assert_same(state, network.state_dict())
+    assert network.state_dict()["body.stage1.0.1.num_batches_tracked"].dtype is torch.int64
+    state["body.stage1.0.1.num_batches_tracked"] = torch.tensor(7.0)
+    with pytest.raises(WeightsRefused, match="is float32, not whole numbers"):
+        load_network(MODELS[name], state)
+
+
+@pytest.mark.parametrize(
+    ("mark", "words"),
+    [
+        ("stylegan_decoder.constant_input.weight", "whose names say 'clean'"),
+        ("ClassHead.0.conv1x1.weight", "neither MobileNet 0.25 nor ResNet-50"),
+        ("cp.resnet.conv1.weight", "conv_out.conv_out.weight"),
+    ],
+)
+def test_a_part_of_a_network_for_faces_is_refused(mark, words):
+    with pytest.raises(WeightsRefused, match=words):
+        detect_architecture({mark: Shape((1, 512, 4, 4))})
+
+
+def test_an_onnx_file_is_no_network_to_build():
+    with pytest.raises(WeightsRefused, match="SFace is an ONNX file, which OpenCV runs"):
+        build_network(MODELS["face_recognition_sface_2021dec"].architecture)
+
+
+def test_only_what_enlarges_has_a_scale():
+    assert MODELS["RealESRGAN_x2plus"].scale == 2
+    with pytest.raises(WeightsRefused, match=r"RetinaFace\(backbone=resnet50\) enlarges no pictures"):
+        MODELS["detection_Resnet50_Final"].scale  # noqa: B018
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

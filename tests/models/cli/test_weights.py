@@ -50,6 +50,8 @@ def test_the_list_is_a_table_with_every_model(run):
         *("RealESRGAN_x2plus", "x2", "BSD-3-Clause", "67.1", "MB", "missing")
     ]
     assert [line.split()[0] for line in lines] == list(MODELS)
+    (faces,) = [line.split() for line in lines if line.startswith("GFPGANv1.4")]
+    assert faces[:7] == ["GFPGANv1.4", "-", "Apache-2.0", "with", "reservations", "348.6", "MB"]
 
 
 def test_the_list_in_json_says_what_is_present(run, only_tiny):
@@ -60,9 +62,11 @@ def test_the_list_in_json_says_what_is_present(run, only_tiny):
     assert row.pop("bytes") > 0
     assert row == {
         "name": "tiny",
+        "role": "upsampler",
         "state": "present",
         "scale": 2,
         "licence": "BSD-3-Clause",
+        "reservations": "",
         "source": only_tiny.url,
         "purpose": "tests",
     }
