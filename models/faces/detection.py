@@ -57,7 +57,7 @@ class Limits:
     first_score: float = 0.5
     close_score: float = 0.8
     second_score: float = 0.8
-    eye_distance: float = 8.0
+    eye_distance: float = 6.0
     misfit: float = 0.25
     mirror_misfit: float = 0.2
     moved: float = 0.35
