@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from models.faces.regions import Mask
 
 Float32 = NDArray[np.float32]
+AnyMap = TypeVar("AnyMap", NDArray[np.uint8], NDArray[np.float32])
 
 COARSE = 8  # times smaller: where slow changes are looked at
 LUMA_SIGMA = 40.0  # px of the crop; brightness that changes slower than this is the photograph's
@@ -36,11 +38,14 @@ SHARPER = 2.0  # times: edges of the restored face may be so much sharper than t
 MOST_SOFTENING = 4.0  # px of the crop, sigma
 
 GRAIN_SIGMA = 2.0  # px of the crop; what is finer is grain, or detail
+OCTAVES = 3  # of that size, each twice the one before
+SAME_GRAIN = 0.4  # of the strongest octave: coarser grain than that is not grain
 BLOCK = 8  # px; grain is measured in them
 QUIET = 25  # percent of the blocks are taken to be free of detail
+QUIET_BIAS = 1.15  # the quietest blocks of pure noise show less of it than there is
 FAINT = 0.6  # levels; less may be rounding, which is no grain
 PLAUSIBLE = 3.0  # times its deviation: the strongest that grain gets
-FLAT = 2.0  # times its deviation: detail as strong as this halves the grain that is put on it
+FLAT = 2.0  # times its deviation: where there is so much more than grain, only half of it is taken for grain
 
 AGREE_SIGMA = 6.0  # px of the crop; neighbourhood in which old and new edges are compared
 MOVED, MOVED_MORE = 2.0, 8.0  # levels: from here on, and wholly, a face counts as changed
@@ -115,13 +120,28 @@ def edge_blur(levels: Float32) -> float | None:
     return math.sqrt(max(variance, 0.0))
 
 
-def noise_level(fine: Float32, mask: Mask | None = None) -> float:
-    """Deviation of what is fine in the quietest blocks of a picture, in levels; see ``QUIET``."""
-    height, width = (side // BLOCK for side in fine.shape)
-    power = cv2.resize(np.square(fine), (width, height), interpolation=cv2.INTER_AREA)
-    if mask is not None:
-        power = power[cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127]
-    return math.sqrt(float(np.percentile(power, QUIET))) if power.size else 0.0
+def noise_levels(old: Float32, new: Float32, mask: Mask, octave: int = 0) -> tuple[float, float]:
+    """Deviation of the noise that a face had, and of what of it the restored one lacks, in levels.
+
+    Both are looked at where they differ least: there is no detail that one of them has and the other has not.
+
+    Args:
+        old: (h, w), what is fine in the face as it was.
+        new: (h, w), and as it was restored.
+        mask: (h, w); only blocks of the face count.
+        octave: how often the grain's size is doubled, and that of the blocks.
+    """
+    height, width = (max(1, side // (BLOCK << octave)) for side in old.shape)
+    products = cv2.merge([np.square(old - new), np.square(old), np.square(new), old * new])
+    blocks = cv2.resize(products, (width, height), interpolation=cv2.INTER_AREA)
+    blocks = blocks[cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127]
+    if not len(blocks):
+        return 0.0, 0.0
+    theirs, ours, common = blocks[blocks[:, 0] <= np.percentile(blocks[:, 0], QUIET)].T[1:]
+    # Detail that was only blurred is still explained by what is left of it; noise is not.
+    had = float(np.mean(theirs - np.square(common) / (ours + 1e-3)))
+    missing = min(had, float(np.mean(theirs - ours)))
+    return QUIET_BIAS * math.sqrt(max(0.0, had)), QUIET_BIAS * math.sqrt(max(0.0, missing))
 
 
 def _softened(restored: Float32, bright: Float32) -> Float32:
@@ -135,25 +155,52 @@ def _softened(restored: Float32, bright: Float32) -> Float32:
 
 def _grain(restored: Float32, plain: Float32, bright: Float32, mask: Mask) -> Float32 | None:
     """The picture's own grain, as much of it as the restored face lacks; None if it lacks none."""
-    wanted = noise_level(_fine(bright), mask)
-    if wanted < FAINT:
+    octave = _grain_octave(restored, bright, mask)
+    if octave is None:
         return None
-    ours = _fine(restored)
-    there = noise_level(ours, mask)
-    if there >= wanted:
+    old, new = _fine(plain, octave), _fine(restored, octave)
+    wanted, missing = noise_levels(luma(old), new, mask, octave)
+    if not wanted:
         return None
-    detail = cv2.blur(np.square(ours), (BLOCK - 1, BLOCK - 1))
+    # As far as the restored face explains what the old one has, it is no noise (the guided filter's regression).
+    side = ((BLOCK << octave) + 1,) * 2
+    slope = cv2.blur(luma(old) * new, side) / (cv2.blur(np.square(new), side) + np.float32(1e-3))
+    explained = np.asarray(np.clip(slope, 0, 1) * new, np.float32)
+    grain = old - (explained if old.ndim == 2 else explained[..., None])
+    # Where there is much more than noise it is detail that was restored otherwise, or not at all.
     tolerated = (FLAT * wanted) ** 2
-    share = math.sqrt(1 - (there / wanted) ** 2) * tolerated / (tolerated + detail)
-    most = PLAUSIBLE * wanted
-    grain = np.clip(_fine(plain), -most, most)
+    share = min(1.0, missing / wanted) * (tolerated + wanted**2) / (tolerated + cv2.blur(np.square(luma(grain)), side))
+    np.clip(grain, -PLAUSIBLE * wanted, PLAUSIBLE * wanted, out=grain)
+    share = np.asarray(np.minimum(share, 1), np.float32)
     grain *= share if grain.ndim == 2 else share[..., None]
     return np.asarray(grain, np.float32)
 
 
-def _fine(levels: Float32) -> Float32:
-    """What changes faster than grain does."""
-    return np.asarray(levels - cv2.GaussianBlur(levels, (0, 0), GRAIN_SIGMA), np.float32)
+def _grain_octave(restored: Float32, bright: Float32, mask: Mask) -> int | None:
+    """How coarse the grain is that a face lacks: an enlargement makes that of the photograph as large as itself."""
+    levels = []
+    for octave in range(OCTAVES):
+        new, old = (_fine(_halved(values, octave)) for values in (restored, bright))
+        levels.append(noise_levels(old, new, _halved(mask, octave))[1])
+    if max(levels) < FAINT:
+        return None
+    return max(octave for octave, level in enumerate(levels) if level >= SAME_GRAIN * max(levels))
+
+
+def _fine(levels: Float32, octave: int = 0) -> Float32:
+    """What changes faster than grain of that size does."""
+    coarse = cv2.GaussianBlur(_halved(levels, octave), (0, 0), GRAIN_SIGMA)
+    if octave:
+        coarse = cv2.resize(coarse, levels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    return np.asarray(levels - coarse, np.float32)
+
+
+def _halved(values: AnyMap, octave: int) -> AnyMap:
+    """So many times half as large."""
+    if not octave:
+        return values
+    size = (values.shape[1] >> octave, values.shape[0] >> octave)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), values.dtype)
 
 
 def _drift(difference: Float32, mask: Mask) -> Float32:

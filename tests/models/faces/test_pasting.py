@@ -103,7 +103,7 @@ def test_the_picture_s_own_crop_changes_nothing() -> None:
         crop = cv2.warpAffine(picture, affine, (SIDE, SIDE), flags=cv2.INTER_CUBIC).astype(np.float32)
         result = pasted(picture, [face_layer(picture, crop, affine)], [100])
         change = np.abs(result.astype(int) - picture)
-        assert change.max() <= 2
+        assert change.max() <= 3
         assert change.mean() < 0.05
 
 
@@ -262,18 +262,22 @@ def test_colours_follow_the_picture_whatever_the_restorer_made_of_them() -> None
     assert np.abs(drift).mean() < 1.5
 
 
-@pytest.mark.parametrize("sigma", [4.0, 9.0])
-@pytest.mark.parametrize("scale", [0.6, 1.0, 2.0])
-def test_a_clean_face_gets_the_grain_of_the_picture(scale: float, sigma: float) -> None:
+@pytest.mark.parametrize(
+    ("scale", "sigma", "grain"),
+    [(0.6, 4, 1), (1.0, 9, 1), (2.0, 9, 1), (1.0, 4, 2), (0.6, 9, 4), (1.0, 9, 4), (1.6, 6, 4)],
+)
+def test_a_clean_face_gets_the_grain_of_the_picture(scale: float, sigma: float, grain: int) -> None:
+    """``grain``: how many times a noisy photograph was enlarged."""
     clean = np.full((620, 640, 3), (150, 120, 100), np.uint8)
-    rng = np.random.default_rng(0)
-    picture = np.clip(clean + rng.normal(0, sigma, clean.shape[:2])[..., None], 0, 255).round().astype(np.uint8)
+    noise = np.random.default_rng(0).normal(0, sigma, (620 // grain, 640 // grain)).astype(np.float32)
+    noise = np.asarray(cv2.resize(noise, (640, 620), interpolation=cv2.INTER_CUBIC))
+    picture = np.clip(clean + noise[..., None], 0, 255).round().astype(np.uint8)
     affine = to_crop_affine((320, 310), scale)
     layer = face_layer(picture, np.full((SIDE, SIDE, 3), (150, 120, 100), np.float32), affine)
     result = pasted(picture, [layer], [100])
     core = distance(affine, layer.region) < 0.75
     seen = [
-        luma(image.astype(np.float32) - cv2.GaussianBlur(image, (0, 0), 5))[layer.region.slices][core].std()
+        luma(image.astype(np.float32) - cv2.GaussianBlur(image, (0, 0), 5 + grain))[layer.region.slices][core].std()
         for image in (picture, result)
     ]
     assert seen[1] == pytest.approx(seen[0], rel=0.25)
