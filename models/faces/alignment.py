@@ -126,8 +126,7 @@ def warp(
         (height, width) or (height, width, 3) of the same type.
     """
     scale = float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
-    if antialias and scale < 1:
-        image, affine = _reduced(image, affine, size_wh, scale)
+    image, affine = _part(image, affine, size_wh, scale, reduce=antialias and scale < 1)
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
     value = (border,) * 3 if isinstance(border, (int, float)) else border or (0.0, 0.0, 0.0)
     warped = cv2.warpAffine(image, affine, size_wh, flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value)
@@ -174,21 +173,28 @@ def affine_after_scaling(affine: Affine, scale_xy: tuple[float, float]) -> Affin
     return after(affine, invert(scaling(scale_xy)))
 
 
-def _reduced(image: AnyPixels, affine: Affine, size_wh: tuple[int, int], scale: float) -> tuple[AnyPixels, Affine]:
-    """The part of the picture that is seen, made smaller, and the map from there."""
+def _part(
+    image: AnyPixels, affine: Affine, size_wh: tuple[int, int], scale: float, *, reduce: bool
+) -> tuple[AnyPixels, Affine]:
+    """What is seen of the picture, made smaller if asked to, and the map from there.
+
+    OpenCV neither takes more than 32,767 pixels a side nor calculates exactly with coordinates of that size.
+    """
     height, width = image.shape[:2]
     target = np.array([(-1, -1), (size_wh[0], -1), (-1, size_wh[1]), size_wh], np.float64)
     seen = transform(invert(affine), target)
-    margin = 2 / scale  # two pixels of what comes out, so that nothing seen lies beside the cut
+    margin = 2 / scale + 2  # two pixels of what comes out, so that nothing seen lies beside the cut
     first = np.clip(np.floor(seen.min(0) - margin), 0, (width - 1, height - 1))
     last = np.clip(np.ceil(seen.max(0) + margin), first, (width - 1, height - 1))
     (left, top), (right, bottom) = first.astype(int).tolist(), (last + 1).astype(int).tolist()
     part = image[top:bottom, left:right]
-    small_wh = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-    small = cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA)
-    to_part = invert(scaling((small_wh[0] / (right - left), small_wh[1] / (bottom - top))))
-    to_picture = np.column_stack([to_part[:, :2], to_part[:, 2] + (left, top)])
-    return np.asarray(small, image.dtype), after(affine, to_picture)
+    to_picture = np.column_stack([np.eye(2), (left, top)])
+    if reduce:
+        small_wh = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
+        factor_xy = small_wh[0] / (right - left), small_wh[1] / (bottom - top)
+        part = np.asarray(cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA), image.dtype)
+        to_picture = after(to_picture, invert(scaling(factor_xy)))
+    return part, after(affine, to_picture)
 
 
 def _template(face_size: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ Measured by ``python -m benchmarks.faces``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,7 +30,6 @@ from models.faces.face import Face
 
 __all__ = ["FaceDetector", "Limits", "RetinaFaceDetector", "YuNetDetector", "find_faces"]
 
-FIRST_SIDES = (640, 1280, 2560)  # px; a detector finds faces of about 12 to 600 px in each
 TURNED_SIDE = 640  # px; for pictures that lie on their side or stand on their head
 CLOSE_SIDE = 4.5  # eye distances; of the square that is looked at, about two heads wide
 MOST_FOUND = 1000  # in one picture; a crowd of 400 is found, a network of nonsense comes to an end
@@ -91,7 +90,7 @@ def find_faces(
         sure = [face for face in found if face.score >= limits.first_score and face.eye_distance >= limits.eye_distance]
         return _judged(image, sure, detector, second, limits) if refine else tuple(sure)
 
-    faces = judged(_found(image, detector, FIRST_SIDES))
+    faces = judged(_found(image, detector))
     for quarters in (1, 3, 2):
         if faces:
             break
@@ -108,11 +107,11 @@ class _Look:
     mirror_misfit: float
 
 
-def _found(image: RGB, detector: FaceDetector, sides: Iterable[int]) -> list[Face]:
+def _found(image: RGB, detector: FaceDetector) -> list[Face]:
     """What the detector takes for a face in the picture at several sizes; each once, the surest first."""
     faces: list[Face] = []
     seen: set[tuple[int, ...]] = set()
-    for side in sides:
+    for side in detector.sides:
         small = at_most(image, side)
         if small.shape not in seen:
             seen.add(small.shape)

@@ -39,9 +39,11 @@ class FaceDetector(Protocol):
 
     Attributes:
         best_eye_distance: px between the eyes at which its landmarks are steadiest.
+        sides: px, rising; the longer side of the reduced pictures in which together it finds faces of any size.
     """
 
     best_eye_distance: float
+    sides: tuple[int, ...]
 
     def __call__(self, image: RGB) -> tuple[Face, ...]:
         """Faces in an (H, W, 3) uint8 RGB picture, which is left untouched; the surest first."""
@@ -74,17 +76,27 @@ class RetinaFaceDetector:
         network: a :class:`models.archs.RetinaFace` with its weights; taken over, in eval mode, float32.
         device: where it runs.
         least_score: of a face.
+        sides: px; where it finds faces of any size. Faces are about 12 to 600 px wide in each. For ResNet-50 leave out
+            the last one, which would take gigabytes.
     """
 
     # On faces whose authors had aligned them: 20 px of 512 off at 45 to 65 px between the eyes, 34 px at 126 px.
     best_eye_distance = 50.0
 
-    def __init__(self, network: nn.Module, *, device: torch.device | str = "cpu", least_score: float = 0.5) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        device: torch.device | str = "cpu",
+        least_score: float = 0.5,
+        sides: tuple[int, ...] = (640, 1280, 2560),
+    ) -> None:
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own types lack it
         self._mean = torch.tensor(BGR_MEAN, device=self._device).view(1, 3, 1, 1)
         self.least_score = least_score
+        self.sides = sides
 
     def __call__(self, image: RGB) -> tuple[Face, ...]:
         """Faces in an (H, W, 3) uint8 RGB picture, which is left untouched; the surest first."""
@@ -155,6 +167,7 @@ class YuNetDetector:
         finally:
             cv2.utils.logging.setLogLevel(level)
         self._largest_side = largest_side
+        self.sides = (largest_side or 640,)
 
     def __call__(self, image: RGB) -> tuple[Face, ...]:
         """Faces in an (H, W, 3) uint8 RGB picture, which is left untouched; the surest first."""

@@ -176,6 +176,15 @@ def test_every_kind_of_picture_keeps_its_type_and_its_border(dtype, channels, sc
     assert np.array_equal(image, before)
 
 
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+def test_a_panorama_is_warped_as_exactly_as_a_small_picture(scale):
+    panorama = np.repeat(np.arange(40_000, dtype=np.float32)[None] % 200, 60, axis=0)
+    affine = after(similarity(scale, 0, (20, 20)), similarity(1, 0, (-39_090.3, -30)))
+    small_affine = after(similarity(scale, 0, (20, 20)), similarity(1, 0, (-90.3, -30)))
+    warped, expected = warp(panorama, affine, (40, 40)), warp(panorama[:, :200], small_affine, (40, 40))
+    np.testing.assert_allclose(warped, expected, atol=1e-3)
+
+
 def test_a_warp_may_look_past_the_picture():
     assert np.all(warp(np.ones((5, 6), np.float32), similarity(0.5, 0, (500, 500)), (9, 8), border=3) == 3)
 

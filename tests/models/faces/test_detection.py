@@ -261,6 +261,19 @@ def test_an_animal_or_a_windmill_is_no_face(path, shared: Path, retinaface):
     assert find_faces(image, retinaface) == ()
 
 
+@pytest.mark.parametrize("path", ["set14/face.png", "kodak/kodim12.png"])
+def test_a_face_in_profile_is_skipped(path, shared: Path, retinaface):
+    image = cv2.cvtColor(cv2.imread(str(shared / "images/eval" / path)), cv2.COLOR_BGR2RGB)
+    assert len(retinaface(image)) > 0
+    assert find_faces(image, retinaface) == ()
+
+
+@pytest.mark.parametrize("path", ["set14/man.png", "set14/lenna.png", "kodak/kodim04.png"])
+def test_a_face_half_turned_away_is_found(path, shared: Path, retinaface, yunet):
+    image = cv2.cvtColor(cv2.imread(str(shared / "images/eval" / path)), cv2.COLOR_BGR2RGB)
+    assert len(find_faces(image, retinaface, second=yunet)) == 1
+
+
 def test_a_hand_beside_faces_is_no_face(shared: Path, retinaface):
     image = cv2.cvtColor(cv2.imread(str(shared / "images/faces/codeformer_whole_02.png")), cv2.COLOR_BGR2RGB)
     assert len(find_faces(image, retinaface, refine=False)) > len(find_faces(image, retinaface)) == 4
