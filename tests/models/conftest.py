@@ -20,6 +20,8 @@ from models.registry import MODELS, Mirror, ModelSpec
 from models.weights.file import pin_of
 from tests.models.file_server import FileServer
 
+KEPT_BYTES = 200_000_000  # of one model's weights; those of larger ones are made anew rather than kept for all tests
+
 SeededWeights = Callable[[str], dict[str, NDArray[Any]]]
 
 
@@ -47,13 +49,15 @@ def seeded_weights(seeded: ModuleType, layouts: dict[str, dict[str, Any]]) -> Se
     made: dict[str, dict[str, NDArray[Any]]] = {}
 
     def make(name: str) -> dict[str, NDArray[Any]]:
-        if name not in made:
-            row = layouts[name]
-            shapes = {key.removeprefix("module."): shape for key, shape in row["keys"].items()}
-            weights: dict[str, NDArray[np.float32]] = seeded.make(row["recipe"], row["salt"], shapes)
-            assert seeded.digest(weights) == row["seeded_sha256"], name
+        if name in made:
+            return made[name]
+        row = layouts[name]
+        shapes = {key.removeprefix("module."): shape for key, shape in row["keys"].items()}
+        weights: dict[str, NDArray[np.float32]] = seeded.make(row["recipe"], row["salt"], shapes)
+        assert seeded.digest(weights) == row["seeded_sha256"], name
+        if sum(array.nbytes for array in weights.values()) < KEPT_BYTES:
             made[name] = weights
-        return made[name]
+        return weights
 
     return make
 
