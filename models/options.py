@@ -15,6 +15,7 @@ MAX_TILE = 4096  # px; activations of a larger window fill tens of gigabytes
 MAX_OVERLAP = 512  # px; several times what any of the networks looks at
 MAX_BORDER = 512
 LARGEST = 1e100  # of any number; far beyond any use
+MAX_FACES = 1000  # numbers beyond are no faces
 PATIENCE_S = 10.0  # two cores with bfloat16 do 400x300 with RealESRGAN_x4plus in it, a GPU what people send as photos
 
 
@@ -30,6 +31,10 @@ class RestoreOptions:
         denoise: 1 leaves a picture as clean as the network makes it, 0 gives it all the noise of the input; None is 1.
         strength: share of the network's picture in a result as large as the original, from 0 to 1; None: by how noisy
             and how sharp the original is, see :mod:`models.planning.shares`. Means nothing where the picture grows.
+        faces: strength of face restoration: 0 does nothing to faces, 100 shows nothing but what the network made of
+            them; None: :data:`models.faces.DEFAULT_STRENGTH` where the weights for it are loaded, else 0.
+        faces_picked: numbers of the faces to restore, as the preview counts them; None: all.
+        faces_left_out: numbers of faces to leave as they are.
         colour_lock: hold the low frequencies of the colours to those of the input.
         output_format: ``auto`` chooses by what is in the picture.
         max_input_pixels: larger pictures are refused before their pixels are decoded.
@@ -56,6 +61,9 @@ class RestoreOptions:
     reduced_to: tuple[int, int] | None = None
     denoise: float | None = None
     strength: float | None = None
+    faces: float | None = None
+    faces_picked: tuple[int, ...] | None = None
+    faces_left_out: tuple[int, ...] = ()
     colour_lock: bool = True
     output_format: OutputFormat = "auto"
     max_input_pixels: int = 40_000_000
@@ -78,6 +86,9 @@ class RestoreOptions:
         _positive("outscale", self.outscale)
         _share("denoise", self.denoise)
         _share("strength", self.strength)
+        _percent("faces", self.faces)
+        _numbers("faces_picked", self.faces_picked, optional=True)
+        _numbers("faces_left_out", self.faces_left_out, optional=False)
         _positive("max_seconds", self.max_seconds)
         _positive("patience_s", self.patience_s)
         _at_least_one("max_output_bytes", self.max_output_bytes)
@@ -117,6 +128,18 @@ def _positive(name: str, value: object) -> None:
 def _share(name: str, value: object) -> None:
     if value is not None and not (_is_number(value) and 0 <= value <= 1):
         raise OptionsError(f"{name} must be from 0 to 1, not {_shown(value)}")
+
+
+def _percent(name: str, value: object) -> None:
+    if value is not None and not (_is_number(value) and 0 <= value <= 100):
+        raise OptionsError(f"{name} must be from 0 to 100, not {_shown(value)}")
+
+
+def _numbers(name: str, value: object, *, optional: bool) -> None:
+    if optional and value is None:
+        return
+    if not isinstance(value, tuple) or not all(_is_int(number) and 1 <= number <= MAX_FACES for number in value):
+        raise OptionsError(f"{name} must be numbers of faces, which begin with 1, not {_shown(value)}")
 
 
 def _at_least_one(name: str, value: object, *, optional: bool = True) -> None:

@@ -18,6 +18,7 @@ from models.options import RestoreOptions
 from models.planning import Plan, Traits
 from models.version import VERSION
 
+NO_FACES: Mapping[str, object] = {"faces": 0, "faces_picked": None, "faces_left_out": [], "faces_sha256": {}}
 SEED = 0  # nothing here is left to chance; other programs look for the field
 
 
@@ -32,6 +33,7 @@ def recipe_of(
     threads: int,
     source: bytes,
     strength: float,
+    faces: Mapping[str, object] | None = None,
     blend: float | None = None,
 ) -> dict[str, object]:
     """Write down how a picture is being made.
@@ -46,6 +48,7 @@ def recipe_of(
         threads: of torch and the encoders.
         source: the file as it came.
         strength: share of the network's picture in the result.
+        faces: strength, choice and weights of face restoration, where there was any.
         blend: denoise strength of the network, if it was blended of a pair.
     """
     return {
@@ -59,6 +62,7 @@ def recipe_of(
         "reduced_to": list(chosen.lq_wh),
         "denoise": options.denoise,
         "strength": strength,
+        **(faces or NO_FACES),
         "colour_lock": options.colour_lock,
         "seed": SEED,
         "output_format": options.output_format,
@@ -92,11 +96,16 @@ def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) 
         raise OptionsError(f"this is no recipe of ours: it has no {', '.join(missing)}")
     limits = limits or RestoreOptions()
     values = {name: recipe[name] for name in wanted}
+    # Recipes had no faces at first.
+    faces, picked, left_out = (recipe.get(name, NO_FACES[name]) for name in ("faces", "faces_picked", "faces_left_out"))
     reduced_to = recipe["reduced_to"]
     if not isinstance(reduced_to, list | tuple):  # JSON has no tuples
         raise OptionsError(f"reduced_to must be a width and a height, not {reduced_to!r:.40}")
     return RestoreOptions(
         **{**values, "reduced_to": tuple(reduced_to)},
+        faces=faces,
+        faces_picked=tuple(picked) if isinstance(picked, list) else picked,
+        faces_left_out=tuple(left_out) if isinstance(left_out, list) else left_out,
         max_input_pixels=limits.max_input_pixels,
         max_input_bytes=limits.max_input_bytes,
         max_output_pixels=limits.max_output_pixels,

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.faces.report import FaceReport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,8 +23,9 @@ class Restored:
         model: name of the network.
         device: ``cpu`` or ``cuda:0``.
         dtype: number format that was used for this picture.
-        seconds: per stage: decode, plan, upscale, colours, encode, total.
+        seconds: per stage: decode, plan, upscale, colours, faces, encode, total.
         estimate_s: what the whole was expected to take before the work began.
+        faces: what became of every face that was found, in reading order.
         choice: why this model and this scale, in English.
         recipe: everything needed to make the same bytes again, see :mod:`models.recipe`, with ``made`` and ``seconds``.
         notices: stable codes of what the owner should be told: those of the decoder, the plan and the encoder.
@@ -38,4 +43,15 @@ class Restored:
     estimate_s: float
     choice: str
     recipe: Mapping[str, object] = field(repr=False)
+    faces: tuple[FaceReport, ...] = ()
     notices: tuple[str, ...] = ()
+
+    @property
+    def faces_restored(self) -> int:
+        """How many faces look better now."""
+        return sum(face.is_restored for face in self.faces)
+
+    @property
+    def faces_left(self) -> int:
+        """How many faces were to be restored, and were left as they are for the likeness' sake."""
+        return sum(face.is_left_for_likeness for face in self.faces)

@@ -1,4 +1,4 @@
-"""The way of one picture: decode, look at, plan, enlarge, keep its colours, encode.
+"""The way of one picture: decode, look at, plan, enlarge, keep its colours, restore its faces, encode.
 
 restorer = Restorer.open(weights_dir=Path("weights"))
 restored = restorer.restore(Path("old.jpg").read_bytes(), RestoreOptions(outscale=2))
@@ -7,7 +7,7 @@ restored = restorer.restore(Path("old.jpg").read_bytes(), RestoreOptions(outscal
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from models.engine.model import CutWishes, Model
 from models.engine.upsampler import Tiling
 from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
+from models.faces.pipeline import FacePipeline
+from models.faces.task import face_task, loaded, open_faces, preview_of
 from models.grain import keep_noise
 from models.loading import digest_of, load_model
 from models.options import RestoreOptions
@@ -51,14 +53,24 @@ class Restorer:
         models: at least one; the planner chooses among them.
         threads: that torch and the encoders may use; torch's number is that of the whole process.
         blend: denoise strength of the networks, if they were blended of pairs; for the records.
+        faces: what restores faces, or a sentence that says why nothing does.
     """
 
-    def __init__(self, models: Sequence[Model], *, engine: Engine, threads: int, blend: float | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model],
+        *,
+        engine: Engine,
+        threads: int,
+        blend: float | None = None,
+        faces: FacePipeline | str = "no weights for faces were loaded",
+    ) -> None:
         if not models:
             raise OptionsError("a restorer needs at least one model")
         self.threads = threads
         self._engine = engine
         self._blend = blend
+        self._faces = faces
         self._models = {model.name: model for model in models}
         self._decoder = Decoder()
         for model in models:
@@ -115,7 +127,7 @@ class Restorer:
             )
             for name in names
         ]
-        return cls(models, engine=engine, threads=threads, blend=denoise)
+        return cls(models, engine=engine, threads=threads, blend=denoise, faces=open_faces(weights_dir, engine))
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -136,6 +148,16 @@ class Restorer:
     def reason(self) -> str:
         """Why this device and number format, as a sentence."""
         return self._engine.reason
+
+    @property
+    def faces_off(self) -> str | None:
+        """Why faces are not restored, as a sentence; None: they are."""
+        return self._faces if isinstance(self._faces, str) else None
+
+    @property
+    def faces_sha256(self) -> Mapping[str, str]:
+        """Digests of the weights for faces, by role; empty where faces are not restored."""
+        return {} if isinstance(self._faces, str) else self._faces.sha256
 
     def seconds_per_pixel(self, model: str) -> float:
         """Of what that network sees: measured when it was loaded, and by every picture since."""
@@ -186,10 +208,12 @@ class Restorer:
             traits = look_at(picture)
             planes = Planes.of(picture)
             chosen = choose(self._models, picture, traits, options, planes=planes.count)
+            task = face_task(self._faces, picture, traits, chosen, options)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
             tiling = self._tiling(model, picture, chosen, options)
         work = planes.count * model.work(chosen.lq_wh, tiling)
-        watch = Watch(total=work, on_progress=lambda done: on_progress(done * UPSCALE_SHARE), should_stop=should_stop)
+        upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
+        watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
         with clock.stage("upscale"):
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)
         watch.check()
@@ -199,6 +223,14 @@ class Restorer:
                 enlarged = enlarged.mixed_with(planes, strength)
             self._keep_colours(enlarged, planes, options)
             result = enlarged.as_picture(picture)
+        watch.check()
+        with clock.stage("faces"):
+            result, faces = task.done(
+                picture,
+                result,
+                on_progress=lambda done: on_progress(upscale_share + done * (UPSCALE_SHARE - upscale_share)),
+                should_stop=should_stop,
+            )
         watch.check()
         recipe = recipe_of(
             options,
@@ -210,6 +242,7 @@ class Restorer:
             threads=self.threads,
             source=data,
             strength=strength,
+            faces=task.recipe(),
             blend=self._blend,
         )
         with clock.stage("encode"):
@@ -234,10 +267,29 @@ class Restorer:
             dtype=engine.dtype_name,
             seconds=seconds,
             estimate_s=chosen.estimate_s,
+            faces=faces,
             choice=explain(chosen),
             recipe={**recipe, "made": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds["total"]},
             notices=(*picture.notices, *chosen.notices, *encoded.notices),
         )
+
+    def faces_preview(self, data: bytes, options: RestoreOptions | None = None) -> Pixels:
+        """The picture with its faces numbered, as ``faces_picked`` and ``faces_left_out`` count them.
+
+        Args:
+            data: the file as it came.
+            options: limits; faces that would be left out are crossed out.
+
+        Returns:
+            (h, w, 3) uint8 RGB, at most 1600 px wide or high.
+
+        Raises:
+            ImageError: the picture is at fault, or above a limit.
+            OptionsError: no weights for faces are loaded.
+        """
+        options = options or RestoreOptions()
+        pipeline = loaded(self._faces)
+        return preview_of(pipeline, self._decoder.decode(data, limits_of(options)), options)
 
     def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions) -> Tiling:
         """How the picture is cut; refuses here, with numbers, what the machine has no memory for."""

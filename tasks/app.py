@@ -135,6 +135,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         max_output_bytes=settings.max_output_bytes,
         max_seconds=min(settings.picture_budget_s, settings.job_timeout_s),
         patience_s=settings.patience_s,
+        faces=settings.faces if restorer.faces_off is None else 0,
     )
     workshop = Workshop(
         store=store,

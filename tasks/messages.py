@@ -49,6 +49,8 @@ class RestorePhoto:
     file_name: str = ""
     pixels: int
     queue: str = "restore"
+    faces: int = -1  # strength of their restoration, 0 to 100; -1: as the worker is set
+    faces_left_out: str = ""  # numbers as the faces preview has them, separated by commas
 
     @property
     def job_id(self) -> str:
@@ -81,6 +83,8 @@ class Job:
     worker: str = ""
     error: str = ""  # stable code, see tasks.texts
     resent: bool = False  # a delivery whose answer was lost was sent once more
+    faces: int = -1
+    faces_left_out: str = ""
 
     @property
     def tries(self) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from filelock import BaseFileLock, Timeout
 from redis import RedisError
 
-from models.errors import DeviceError, ImageError, RestorationStopped
+from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
 from tasks.apology import apologise
 from tasks.door import Document, Door, result_name
 from tasks.lease import Lease, StopReason
@@ -193,9 +193,13 @@ class Workshop:
 
         try:
             with ProgressReporter(show, is_group=job.chat_id < 0) as reporter, self._turn_on_device(lease):
-                return self.restorer.restore(data, self.options, on_progress=on_progress, should_stop=lease.should_stop)
+                return self.restorer.restore(
+                    data, wishes_of(job, self.options), on_progress=on_progress, should_stop=lease.should_stop
+                )
         except ImageError as error:
             raise JobFailedError(error.code, str(error)) from error
+        except OptionsError as error:  # a wish of the job's that this picture or this worker cannot meet
+            raise JobFailedError("internal", str(error)) from error
 
     @contextmanager
     def _turn_on_device(self, lease: Lease) -> Iterator[None]:
@@ -225,6 +229,8 @@ class Workshop:
                 model=restored.model,
                 seconds=restored.seconds["total"],
                 notices=restored.notices,
+                faces_restored=restored.faces_restored,
+                faces_left=restored.faces_left,
             ),
         )
         try:
@@ -286,3 +292,16 @@ class Workshop:
                     raise
                 logger.warning("Redis does not answer, waiting for it: %s", error)
                 time.sleep(1.0)
+
+
+def wishes_of(job: Job, options: RestoreOptions) -> RestoreOptions:
+    """The worker's options with what the owner of a job wishes otherwise.
+
+    Raises:
+        JobFailedError: the record says something that no option can be.
+    """
+    try:
+        left_out = tuple(int(number) for number in job.faces_left_out.split(",") if number)
+        return replace(options, faces=options.faces if job.faces < 0 else job.faces, faces_left_out=left_out)
+    except (ValueError, OptionsError) as error:
+        raise JobFailedError("internal", f"faces={job.faces!r:.20}, left out {job.faces_left_out!r:.40}") from error

@@ -93,6 +93,7 @@ class WorkerSettings(ProcessSettings):
     max_output_bytes: PositiveInt = 49_000_000  # Telegram takes documents of 50 MB
     picture_budget_s: PositiveFloat = 300.0  # people wait in a chat: what would take longer grows less, or is refused
     patience_s: PositiveFloat = 10.0  # where the best model would take longer, the everyday one does the picture
+    faces: Annotated[int, Field(ge=0, le=100)] | None = None  # strength of face restoration; None: 80, not in drawings
     job_timeout_s: PositiveFloat = 600.0  # a job that takes longer all the same is stopped, and its owner told
     worker_soft_shutdown_s: PositiveFloat = 20.0  # with REMAP_SIGTERM=SIGQUIT: what a job may still take after SIGTERM
     lease_s: Annotated[float, Field(ge=2.0, le=300.0)] = 15.0  # a worker silent for this long has lost its job

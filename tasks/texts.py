@@ -48,6 +48,8 @@ class Texts:
         model: str,
         seconds: float,
         notices: Iterable[str],
+        faces_restored: int = 0,
+        faces_left: int = 0,
     ) -> str:
         """The caption of the result, as long as Telegram takes it: the last notices give way."""
         first = self._("✅ {before} → {after} pixels").format(
@@ -55,7 +57,21 @@ class Texts:
         )
         second = self._("{model}, {duration}").format(model=model, duration=self.duration(seconds))
         told = [self.notice(code) for code in dict.fromkeys(notices)]  # two stages may say the same
-        return _fitting([first, second, *filter(None, told)])
+        return _fitting([first, second, *self._faces(faces_restored, faces_left), *filter(None, told)])
+
+    def _faces(self, restored: int, left: int) -> list[str]:
+        lines = []
+        if restored:
+            text = self._n("🙂 {count} face restored", "🙂 {count} faces restored", restored)
+            lines.append(text.format(count=restored))
+        if left:
+            text = self._n(
+                "🙂 {count} face left as it is, to keep the likeness",
+                "🙂 {count} faces left as they are, to keep the likeness",
+                left,
+            )
+            lines.append(text.format(count=left))
+        return lines
 
     def ready(self) -> str:
         """The short message that makes a sound, which an edited message does not."""

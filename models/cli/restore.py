@@ -6,9 +6,10 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from models.weights import WeightsStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.faces.report import FaceReport
     from models.options import OutputFormat, RestoreOptions
     from models.restored import Restored
     from models.restorer import Restorer
@@ -67,6 +69,15 @@ def add_parser(subparsers: Subparsers) -> None:
         help="of the network where a picture keeps its size (default: by need)",
     )
     parser.add_argument(
+        "--faces",
+        type=float,
+        metavar="0..100",
+        help="strength of face restoration, 0: none (default: as the bot has it, where its weights are)",
+    )
+    parser.add_argument("--pick", type=face_numbers, metavar="N,N", help="only these faces, as the preview counts them")
+    parser.add_argument("--leave", type=face_numbers, default=(), metavar="N,N", help="all faces but these")
+    parser.add_argument("--faces-preview", type=Path, metavar="PNG", help="write IN with its faces numbered, too")
+    parser.add_argument(
         "--colour-lock",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -107,6 +118,8 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not source.exists():
         raise OptionsError(f"{source} is not there")
+    if args.faces_preview and (source.is_dir() or args.faces_preview.suffix.lower() != ".png"):
+        usage_error("--faces-preview is a PNG file, of one picture")
     prepare_process()
     if args.recipe:
         follow(args)
@@ -123,6 +136,10 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         denoise=args.denoise if by_weights or args.recipe else None,
         threads=args.threads,
     )
+    if args.recipe:
+        expect_same_faces(restorer, args.recipe_values)
+    if args.faces_preview:
+        write_preview(restorer, source, args.faces_preview, options)
     report = report_json if args.json else report_line
     if source.is_dir():
         return restore_folder(restorer, source, args.output, options, report)
@@ -141,6 +158,9 @@ def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
         outscale=args.outscale,
         denoise=None if by_weights else args.denoise,
         strength=args.strength,
+        faces=args.faces,
+        faces_picked=args.pick,
+        faces_left_out=args.leave,
         colour_lock=args.colour_lock,
         max_seconds=args.max_seconds,
         patience_s=args.patience,
@@ -174,12 +194,22 @@ def follow(args: argparse.Namespace) -> None:
         raise OptionsError(f"the recipe was made with other weights of {args.model}: {recipe['model_sha256']!r:.80}")
 
 
+def expect_same_faces(restorer: Restorer, recipe: dict[str, Any]) -> None:
+    """Refuse a recipe with faces that other weights restored.
+
+    Raises:
+        OptionsError: says whose weights differ.
+    """
+    theirs = recipe.get("faces_sha256") if recipe.get("faces") else None
+    if theirs and theirs != dict(restorer.faces_sha256):
+        raise OptionsError(
+            f"the recipe was made with other weights for faces: {theirs!r:.200}; {restorer.faces_off or 'they differ'}"
+        )
+
+
 def recipe_in(path: Path) -> dict[str, Any]:
     """The recipe inside a result, or in a JSON file of its own."""
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+    data = read(path)
     try:
         found = json.loads(data)
     except RecursionError as exc:
@@ -192,6 +222,14 @@ def recipe_in(path: Path) -> dict[str, Any]:
     if not isinstance(recipe, dict):
         raise OptionsError(f"{path} is no recipe")
     return recipe
+
+
+def face_numbers(text: str) -> tuple[int, ...]:
+    """Numbers of faces, as they are given: 1,3."""
+    numbers = tuple(int(part) for part in text.split(","))
+    if min(numbers) < 1:
+        raise ValueError(f"faces are counted from 1, not from {min(numbers)}")
+    return numbers
 
 
 def wanted_format(source: Path, target: Path, format_: OutputFormat | None) -> OutputFormat:
@@ -261,20 +299,43 @@ def restore_file(
     Raises:
         RestorationError: and nothing was written.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as exc:
-        raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+    data = read(path)
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
     out = whole or names.choose(folder, path, restored.extension)
     if FORMATS.get(out.suffix.lower()) != FORMATS[f".{restored.extension}"]:  # a recipe may leave the format open
         out = out.with_suffix(f".{restored.extension}")
-    try:
-        write_whole(out, restored.data)
-    except OSError as exc:
-        raise OptionsError(f"cannot write {out}: {exc.strerror}") from exc
+    write(out, restored.data)
     return out, restored
+
+
+def write_preview(restorer: Restorer, path: Path, target: Path, options: RestoreOptions) -> None:
+    """Write a picture with its faces numbered.
+
+    Raises:
+        RestorationError: the picture is at fault, or no weights for faces are here.
+    """
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(restorer.faces_preview(read(path), options)).save(buffer, "PNG")
+    write(target, buffer.getvalue())
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes; OptionsError where they cannot be had."""
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def write(path: Path, data: bytes) -> None:
+    """A whole file or none; OptionsError where it cannot be written."""
+    try:
+        write_whole(path, data)
+    except OSError as exc:
+        raise OptionsError(f"cannot write {path}: {exc.strerror}") from exc
 
 
 @contextmanager
@@ -301,6 +362,7 @@ def report_json(path: Path, out: Path, restored: Restored) -> None:
         "device": restored.device,
         "dtype": restored.dtype,
         "seconds": {stage: round(seconds, 4) for stage, seconds in restored.seconds.items()},
+        "faces": [face_json(face) for face in restored.faces],
         "notices": list(restored.notices),
         "recipe": dict(restored.recipe),
     }
@@ -308,12 +370,35 @@ def report_json(path: Path, out: Path, restored: Restored) -> None:
     sys.stdout.flush()
 
 
+def face_json(face: FaceReport) -> dict[str, object]:
+    """What became of a face, in pixels of IN."""
+    return {
+        "number": face.number,
+        "status": face.status,
+        "reason": face.reason,
+        "strength": face.strength,
+        "similarity": face.similarity,
+        "similarity_asked": face.similarity_asked,
+        "score": face.face.score,
+        "box_xyxy": list(face.face.box_xyxy),
+        "landmarks": face.face.landmarks.tolist(),
+    }
+
+
 def report_line(path: Path, out: Path, restored: Restored) -> None:
     """One line of words on stdout."""
     (w, h), (out_w, out_h) = restored.size_in_wh, restored.size_out_wh
+    faces = f", faces: {words_for(restored.faces)}" if restored.faces else ""
     notices = f" ({', '.join(restored.notices)})" if restored.notices else ""
-    sys.stdout.write(f"{path} -> {out}: {w}x{h} -> {out_w}x{out_h} in {restored.seconds['total']:.1f} s{notices}\n")
+    sys.stdout.write(
+        f"{path} -> {out}: {w}x{h} -> {out_w}x{out_h} in {restored.seconds['total']:.1f} s{notices}{faces}\n"
+    )
     sys.stdout.write(f"  {restored.choice}\n")
+
+
+def words_for(faces: Sequence[FaceReport]) -> str:
+    """Such as: 1 restored, 2 left (too_small)."""
+    return ", ".join(f"{face.number} {face.status}{f' ({face.reason})' if face.reason else ''}" for face in faces)
 
 
 def say(line: str) -> None:

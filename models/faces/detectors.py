@@ -27,6 +27,7 @@ RGB = NDArray[np.uint8]
 BGR_MEAN = (104.0, 117.0, 123.0)  # of the pictures the backbones were trained on
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride to sides, px
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
+SMALL_NETWORK = 5_000_000  # parameters; with MobileNet it has 0.4 million, with ResNet-50 27 million
 RETINAFACE_OVERLAP = 0.4  # intersection over union from which two boxes are one face
 SAME_FACE = 0.5  # the same, from which two anchors speak of one face when it is looked at closely
 LEAST_CLOSE_SCORE = 0.1  # of an anchor that is heard then
@@ -76,8 +77,8 @@ class RetinaFaceDetector:
         network: a :class:`models.archs.RetinaFace` with its weights; taken over, in eval mode, float32.
         device: where it runs.
         least_score: of a face.
-        sides: px; where it finds faces of any size. Faces are about 12 to 600 px wide in each. For ResNet-50 leave out
-            the last one, which would take gigabytes.
+        sides: px; where it finds faces of any size, which are about 12 to 600 px wide in each. None takes 640, 1280
+            and, for the small backbone only, 2560: there ResNet-50 would take gigabytes.
     """
 
     # On faces whose authors had aligned them: 20 px of 512 off at 45 to 65 px between the eyes, 34 px at 126 px.
@@ -89,14 +90,15 @@ class RetinaFaceDetector:
         *,
         device: torch.device | str = "cpu",
         least_score: float = 0.5,
-        sides: tuple[int, ...] = (640, 1280, 2560),
+        sides: tuple[int, ...] | None = None,
     ) -> None:
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own types lack it
         self._mean = torch.tensor(BGR_MEAN, device=self._device).view(1, 3, 1, 1)
         self.least_score = least_score
-        self.sides = sides
+        small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK
+        self.sides = sides or ((640, 1280, 2560) if small else (640, 1280))
 
     def __call__(self, image: RGB) -> tuple[Face, ...]:
         """Faces in an (H, W, 3) uint8 RGB picture, which is left untouched; the surest first."""

@@ -82,7 +82,7 @@ def match(restored: Float32, plain: Float32, mask: Mask) -> Matched:
     bright = luma(plain)
     restored = _softened(restored, bright)
     bright_restored = luma(restored)
-    difference = restored - plain
+    difference = np.subtract(restored, plain, out=restored if restored.ndim > 2 else None)
     grain = _grain(bright_restored, plain, bright, mask)
     difference -= _drift(difference, mask)
     if grain is not None:
@@ -107,15 +107,18 @@ def edge_blur(levels: Float32) -> float | None:
     first = cv2.GaussianBlur(levels, (0, 0), EDGE_SIGMA)
     second = cv2.GaussianBlur(first, (0, 0), EDGE_AGAIN)
     across, down = _gradients(np.asarray(first, np.float32))
-    strength = cv2.magnitude(across, down)
+    strength = np.asarray(cv2.magnitude(across, down), np.float32)
     least = max(LEAST_EDGE, float(np.percentile(strength[::3, ::3], STRONGEST)))
+    y, x = np.nonzero(strength[1:-1, 1:-1] >= least)
+    y, x = y + 1, x + 1
     # Beside its crest an edge says nothing about how steep it is.
-    crest_across, crest_down = (strength >= cv2.dilate(strength, np.ones(side, np.uint8)) for side in ((1, 3), (3, 1)))
-    strongest = (strength >= least) & np.where(np.abs(across) > np.abs(down), crest_across, crest_down)
-    if not strongest.any():
+    aside, above = np.abs(across[y, x]) > np.abs(down[y, x]), strength[y, x]
+    crest = above >= np.maximum(strength[y - ~aside, x - aside], strength[y + ~aside, x + aside])
+    y, x, above = y[crest], x[crest], above[crest]
+    if not len(above):
         return None
-    flattened = cv2.magnitude(*_gradients(np.asarray(second, np.float32)))
-    ratio = float(np.median(strength[strongest] / np.maximum(flattened[strongest], 1e-3)))
+    flattened = np.hypot(*(gradient[y, x] for gradient in _gradients(np.asarray(second, np.float32))))
+    ratio = float(np.median(above / np.maximum(flattened, 1e-3)))
     variance = EDGE_AGAIN**2 / max(ratio**2 - 1, 1e-3) - EDGE_SIGMA**2 - GRADIENT_VARIANCE
     return math.sqrt(max(variance, 0.0))
 
@@ -166,14 +169,13 @@ def _grain(restored: Float32, plain: Float32, bright: Float32, mask: Mask) -> Fl
     side = ((BLOCK << octave) + 1,) * 2
     slope = cv2.blur(luma(old) * new, side) / (cv2.blur(np.square(new), side) + np.float32(1e-3))
     explained = np.asarray(np.clip(slope, 0, 1) * new, np.float32)
-    grain = old - (explained if old.ndim == 2 else explained[..., None])
+    grain = np.subtract(old, _like(explained, old), out=old)
     # Where there is much more than noise it is detail that was restored otherwise, or not at all.
     tolerated = (FLAT * wanted) ** 2
     share = min(1.0, missing / wanted) * (tolerated + wanted**2) / (tolerated + cv2.blur(np.square(luma(grain)), side))
     np.clip(grain, -PLAUSIBLE * wanted, PLAUSIBLE * wanted, out=grain)
-    share = np.asarray(np.minimum(share, 1), np.float32)
-    grain *= share if grain.ndim == 2 else share[..., None]
-    return np.asarray(grain, np.float32)
+    grain *= _like(np.asarray(np.minimum(share, 1), np.float32), grain)
+    return grain
 
 
 def _grain_octave(restored: Float32, bright: Float32, mask: Mask) -> int | None:
@@ -192,7 +194,12 @@ def _fine(levels: Float32, octave: int = 0) -> Float32:
     coarse = cv2.GaussianBlur(_halved(levels, octave), (0, 0), GRAIN_SIGMA)
     if octave:
         coarse = cv2.resize(coarse, levels.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(levels - coarse, np.float32)
+    return np.asarray(np.subtract(levels, coarse, out=coarse), np.float32)
+
+
+def _like(values: Float32, other: Float32) -> Float32:
+    """(h, w) for every channel of another map; NumPy is slow along short axes."""
+    return values if other.ndim == 2 else np.asarray(cv2.merge([values] * other.shape[2]), np.float32)
 
 
 def _halved(values: AnyMap, octave: int) -> AnyMap:

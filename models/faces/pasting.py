@@ -48,7 +48,7 @@ UNITS = 128  # per level of 8 bits, in which a layer's differences are kept
 FULL_STRENGTH = 100
 FINER = 1.25  # pixels of the picture per pixel of the crop: from here on it has detail that no crop can show
 QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution lie within so many deviations
-ROWS = 64
+ROWS = 64  # of the picture, done at a time
 PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
 
 
@@ -229,32 +229,43 @@ class Views:
             region: of the picture.
         """
         change = np.empty(there.shape, np.int16)
-        for top in range(0, region.height, ROWS):
-            rows = slice(top, min(top + ROWS, region.height))
-            strip = Region(region.y + top, region.x, rows.stop - top, region.width)
+        strips = [
+            Region(region.y + top, region.x, min(ROWS, region.height - top), region.width)
+            for top in range(0, region.height, ROWS)
+        ]
+        most = self._most_grain(there, strips[len(strips) // 2], region)
+        for strip in strips:
+            rows, _ = strip.seen_from(region).slices
             levels = np.asarray(self.difference(strip), np.float32)
             if self.coarse is not None:
-                old = self._moved_edges(self.coarse, there[rows], strip)
+                old = self._fine(self.coarse, there[rows], strip)
+                old -= np.clip(old, -most, most)
+                old *= self.moved(strip)
                 levels -= old if levels.ndim == 2 else cv2.merge([old, old, old])
             share = mask[rows]
             shares = share if levels.ndim == 2 else cv2.merge([share, share, share])
             cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[rows], dtype=cv2.CV_16S)
         return change
 
-    def _moved_edges(self, coarse: CropView, there: Pixels, region: Region) -> Float32:
-        """(h, w) levels to take off: what the picture has that is finer than the crop, where it does not fit any more.
+    def _most_grain(self, there: Pixels, strip: Region, region: Region) -> float:
+        """Level up to which fine detail is grain and stays, judged by the middle of the face.
 
-        Fine detail that stays is what makes a face as crisp as the picture around it: its grain, and edges that are
-        still where they were. An edge that has moved would be seen twice.
+        What is beyond is an edge. Edges stay where the restored face has them, too, and make it as crisp as the picture
+        around it; but one that has moved would be seen twice.
         """
+        if self.coarse is None:
+            return 0.0
+        fine = self._fine(self.coarse, there[strip.seen_from(region).slices[0]], strip)
+        quiet = float(np.percentile(np.abs(fine[::PROBE, ::PROBE]), QUIET_SHARE)) / QUIET_DEVIATIONS
+        return max(1.0, PLAUSIBLE * quiet)
+
+    @staticmethod
+    def _fine(coarse: CropView, there: Pixels, region: Region) -> Float32:
+        """(h, w) levels: brightness of the picture's pixels that is finer than the crop."""
         bright = there if there.ndim == 2 else cv2.cvtColor(there, cv2.COLOR_RGB2GRAY)
         level = 255 / float(np.iinfo(there.dtype).max)
-        fine = np.asarray(cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F), np.float32)
-        quiet = float(np.percentile(np.abs(fine[::PROBE, ::PROBE]), QUIET_SHARE)) / QUIET_DEVIATIONS
-        most = max(1.0, PLAUSIBLE * quiet)
-        fine -= np.clip(fine, -most, most)
-        fine *= self.moved(region)
-        return fine
+        fine = cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F)
+        return np.asarray(fine, np.float32)
 
 
 def _levels(pixels: Pixels) -> NDArray[np.uint8 | np.float32]:

@@ -11,7 +11,7 @@ import numpy as np
 from models.faces.face import Face
 
 Status = Literal["restored", "weakened", "left"]
-Reason = Literal["unpicked", "too_small", "too_blurred", "unlike", "failed"]
+Reason = Literal["unpicked", "too_small", "too_blurred", "no_time", "unlike", "failed"]
 
 SAME_ROW = 0.5  # of a face's height: middles no farther apart are in one row
 

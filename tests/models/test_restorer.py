@@ -42,7 +42,7 @@ from tests.models.toys import (
     saved,
 )
 
-STAGES = ("decode", "plan", "upscale", "colours", "encode")
+STAGES = ("decode", "plan", "upscale", "colours", "faces", "encode")
 LOSSLESS = RestoreOptions(output_format="png")
 
 

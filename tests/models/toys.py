@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -100,11 +100,11 @@ def model_of(network: nn.Module, *, name: str = "toy", engine: Engine = FLOAT32)
     return Model(name, lambda: copy.deepcopy(network), engine, digest=name)
 
 
-def restorer_of(network: nn.Module, engine: Engine = FLOAT32) -> Restorer:
+def restorer_of(network: nn.Module, engine: Engine = FLOAT32, **more: Any) -> Restorer:
     """With the very network, so that a test can change it; other number formats have a copy of it as it was."""
     as_it_was, at_first = copy.deepcopy(network), iter([network])
     load = lambda: next(at_first, None) or copy.deepcopy(as_it_was)  # noqa: E731
-    return Restorer([Model("toy", load, engine)], engine=engine, threads=1)
+    return Restorer([Model("toy", load, engine)], engine=engine, threads=1, **more)
 
 
 def noise(height: int, width: int, *channels: int, seed: int = 0, dtype: type = np.uint8) -> NDArray[np.uint8]:

@@ -39,7 +39,7 @@ def test_the_defaults_in_the_example_are_the_defaults(kind, monkeypatch):
     monkeypatch.setenv("BOT_TOKEN", TOKEN)
     defaults = load_settings(kind)
     for name, value in examples().items():
-        if name.lower() in kind.model_fields and name not in ("BOT_TOKEN", "WORKER_THREADS"):
+        if name.lower() in kind.model_fields and name not in ("BOT_TOKEN", "FACES", "WORKER_THREADS"):
             monkeypatch.setenv(name, value)
     assert load_settings(kind) == defaults
 

@@ -150,6 +150,23 @@ def test_a_caption_that_would_be_too_long_loses_its_last_lines_whole(locale):
     assert text.split("\n")[-1] in {Texts(locale).notice(code) for code in NOTICES}
 
 
+@pytest.mark.parametrize(
+    ("restored", "left", "lines"),
+    [
+        (0, 0, []),
+        (1, 0, ["🙂 1 face restored"]),
+        (3, 1, ["🙂 3 faces restored", "🙂 1 face left as it is, to keep the likeness"]),
+        (0, 2, ["🙂 2 faces left as they are, to keep the likeness"]),
+    ],
+)
+def test_the_caption_says_what_became_of_the_faces(restored, left, lines):
+    text = Texts("en").done(
+        size_in_wh=(9, 9), size_out_wh=(36, 36), model="m", seconds=1, notices=(), faces_restored=restored,
+        faces_left=left,
+    )  # fmt: skip
+    assert text.split("\n")[2:] == lines
+
+
 def test_a_notice_that_two_stages_give_is_said_once():
     text = caption("en", notices=("profile_ignored", "scale_limited", "profile_ignored"))
     assert text.split("\n")[2:] == [Texts("en").notice("profile_ignored"), Texts("en").notice("scale_limited")]

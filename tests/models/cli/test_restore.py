@@ -46,7 +46,7 @@ def test_json_is_one_object_that_is_true_of_the_file(
     report = json.loads(captured.out)
     assert captured.out.count("\n") == 1
     assert captured.err == ""
-    assert set(report.pop("seconds")) == {"decode", "plan", "upscale", "colours", "encode", "total"}
+    assert set(report.pop("seconds")) == {"decode", "plan", "upscale", "colours", "faces", "encode", "total"}
     assert report.pop("estimate_s") >= 0
     assert "×1.5 because it was asked for" in report.pop("choice")
     recipe = report.pop("recipe")
@@ -60,6 +60,7 @@ def test_json_is_one_object_that_is_true_of_the_file(
         "model": MODEL,
         "device": "cpu",
         "dtype": "float32",
+        "faces": [],
         "notices": [],
     }
     assert opened(out.read_bytes()).size == (18, 15)

@@ -17,7 +17,7 @@ from models.checkpoints.files import load_state_dict
 from models.errors import WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE
 from models.faces.detection import Limits, find_faces, misfit
-from models.faces.detectors import RetinaFaceDetector, YuNetDetector, anchors, suppressed
+from models.faces.detectors import SMALL_NETWORK, RetinaFaceDetector, YuNetDetector, anchors, suppressed
 from models.faces.face import Face
 from tests.models.faces.drawn import PHANTOMS
 
@@ -138,6 +138,15 @@ def test_pictures_of_odd_shapes_hold_no_faces_and_no_surprises(shape, retinaface
     assert find_faces(np.full(shape, 90, np.uint8), retinaface, second=yunet) == ()
 
 
+def test_the_large_network_is_spared_the_largest_pictures():
+    with torch.device("meta"):
+        networks = RetinaFace(), RetinaFace("resnet50")
+    small, large = (sum(parameter.numel() for parameter in network.parameters()) for network in networks)
+    assert small < SMALL_NETWORK < large
+    assert RetinaFaceDetector(RetinaFace()).sides == (640, 1280, 2560)
+    assert RetinaFaceDetector(RetinaFace(), sides=(320,)).sides == (320,)
+
+
 def test_a_missing_or_broken_yunet_is_named(tmp_path):
     with pytest.raises(WeightsMissing, match=r"none\.onnx"):
         YuNetDetector(tmp_path / "none.onnx")
@@ -248,11 +257,10 @@ def test_yunet_alone_finds_faces_as_well(photo, yunet):
 
 
 @pytest.mark.parametrize("name", PHANTOMS)
-def test_a_drawn_thing_is_no_face(name, retinaface, yunet):
+def test_a_drawn_thing_is_no_face(name, retinaface):
     for side in (480, 120):
         picture = cv2.resize(PHANTOMS[name](), (side, side), interpolation=cv2.INTER_AREA)
         assert find_faces(picture, retinaface) == ()
-        assert find_faces(picture, retinaface, second=yunet) == ()
 
 
 @pytest.mark.parametrize("path", ["eval/set14/baboon.png", "photos/aiforever_lr_lion.png", "photos/oldphoto_d.png"])

@@ -107,6 +107,18 @@ def test_the_picture_s_own_crop_changes_nothing() -> None:
         assert change.mean() < 0.05
 
 
+def test_gray_and_colourless_pictures_get_the_same_detail_as_coloured_ones() -> None:
+    gray = np.ascontiguousarray(photograph()[..., 0])
+    affine = to_crop_affine(MIDDLE, 2.4)
+    crop = np.repeat(luma(another_face())[..., None], 3, axis=2)
+    alone = pasted(gray, [face_layer(gray, crop, affine)], [100]).astype(int)
+    nearly = np.repeat(gray[..., None], 3, axis=2)
+    nearly[0, 0] = (0, 1, 0)  # a picture in colour, as far as anybody can tell
+    nearly[150, 200] += np.array([0, 0, 1], np.uint8)
+    coloured_one = pasted(nearly, [face_layer(nearly, crop, affine)], [100]).astype(int)
+    assert np.abs(coloured_one - alone[..., None]).max() <= 2
+
+
 @pytest.mark.parametrize("scale", [0.5, 0.9])
 def test_detail_that_no_crop_can_hold_stays(scale: float) -> None:
     soft = photograph(600, 500, finest=0.03, noise=0)

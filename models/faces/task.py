@@ -1,0 +1,145 @@
+"""What is to be done about the faces of one picture, by wishes, by what is in the picture, and by the time there is."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.engine.device import Engine
+from models.engine.watch import Progress, ShouldStop
+from models.errors import OptionsError, WeightsMissing
+from models.faces.face import Face
+from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline, seen
+from models.faces.preview import numbered_preview
+from models.faces.report import FaceReport
+from models.options import RestoreOptions
+from models.picture import Picture
+from models.planning import Plan, Traits
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTask:
+    """What is to be done about the faces of one picture.
+
+    Args:
+        pipeline: None: nothing.
+        found: in reading order.
+        wanted: numbers of those to restore; None: all.
+        strength: 0 to 100.
+        there_are_s: seconds for it; None: no limit.
+    """
+
+    pipeline: FacePipeline | None = None
+    found: tuple[Face, ...] = ()
+    wanted: tuple[int, ...] | None = None
+    strength: float = 0.0
+    there_are_s: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes."""
+        if self.pipeline is None:
+            return 0.0
+        count = len(self.found if self.wanted is None else self.wanted)
+        seconds = self.pipeline.seconds_per_face * count
+        return seconds if self.there_are_s is None else min(seconds, self.there_are_s)
+
+    def done(
+        self, picture: Picture, result: Picture, *, on_progress: Progress, should_stop: ShouldStop
+    ) -> tuple[Picture, tuple[FaceReport, ...]]:
+        """The result with its faces, and what became of each."""
+        if self.pipeline is None or not self.found:
+            return result, ()
+        restored = self.pipeline.restore(
+            picture,
+            self.found,
+            result.pixels,
+            wanted=self.wanted,
+            seconds=self.there_are_s,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+        pixels, reports = restored.shown(result.pixels, strength=self.strength, should_stop=should_stop)
+        return replace(result, pixels=pixels), reports
+
+    def recipe(self) -> Mapping[str, object] | None:
+        """For :func:`models.recipe.recipe_of`; None where nothing was to be done."""
+        if self.pipeline is None:
+            return None
+        return {
+            "faces": self.strength,
+            "faces_picked": None if self.wanted is None else list(self.wanted),
+            "faces_left_out": [],
+            "faces_sha256": dict(self.pipeline.sha256),
+        }
+
+
+def wanted_faces(options: RestoreOptions, found: int) -> tuple[int, ...] | None:
+    """Numbers of the faces that were picked and not left out; None: all of them.
+
+    Raises:
+        OptionsError: a number is larger than there are faces.
+    """
+    named = (*(options.faces_picked or ()), *options.faces_left_out)
+    if named and max(named) > found:
+        raise OptionsError(f"there is no face number {max(named)}: {found} were found")
+    if options.faces_picked is None and not options.faces_left_out:
+        return None
+    picked = range(1, found + 1) if options.faces_picked is None else options.faces_picked
+    return tuple(sorted(set(picked) - set(options.faces_left_out)))
+
+
+def open_faces(weights_dir: Path, engine: Engine) -> FacePipeline | str:
+    """What restores faces; where its weights are not there, the sentence that says so, which is also logged."""
+    try:
+        return FacePipeline.open(weights_dir, engine)
+    except WeightsMissing as exc:
+        logger.info("faces are left as they are: %s", exc)
+        return str(exc)
+
+
+def loaded(faces: FacePipeline | str) -> FacePipeline:
+    """What restores faces.
+
+    Raises:
+        OptionsError: nothing does; says why.
+    """
+    if isinstance(faces, str):
+        raise OptionsError(f"faces cannot be restored: {faces}")
+    return faces
+
+
+def face_task(
+    faces: FacePipeline | str, picture: Picture, traits: Traits, chosen: Plan, options: RestoreOptions
+) -> FaceTask:
+    """Find the faces, and settle which are restored and how strongly; none in a drawing, unless it was asked for.
+
+    Raises:
+        OptionsError: asked for, and nothing restores faces; or a face that is not there was named.
+    """
+    if options.faces:
+        pipeline = loaded(faces)
+    elif options.faces is None and traits.kind != "drawing" and not isinstance(faces, str):
+        pipeline = faces
+    else:
+        return FaceTask()
+    found = pipeline.find(picture)
+    wanted = wanted_faces(options, len(found))
+    strength = DEFAULT_STRENGTH if options.faces is None else options.faces
+    there_are_s = None if options.max_seconds is None else max(0.0, options.max_seconds - chosen.estimate_s)
+    return FaceTask(pipeline, found, wanted, float(strength), there_are_s)
+
+
+def preview_of(pipeline: FacePipeline, picture: Picture, options: RestoreOptions) -> NDArray[np.uint8]:
+    """(h, w, 3) uint8 RGB: the picture with its faces numbered, those that would be left out crossed out."""
+    found = pipeline.find(picture)
+    wanted = wanted_faces(options, len(found))
+    left_out = [number for number in range(1, len(found) + 1) if wanted is not None and number not in wanted]
+    return numbered_preview(seen(picture), found, left_out=left_out)

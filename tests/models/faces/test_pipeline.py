@@ -1,0 +1,274 @@
+"""The way of the faces of a picture through the restorer: wishes, numbers, strength, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
+from models.encoding import read_recipe
+from models.faces.detectors import RGB
+from models.faces.face import Face
+from models.faces.identity import similarity
+from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
+from models.picture import Picture
+from models.recipe import options_of
+from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
+from tests.models.faces.test_guard import embedder, somebody_else
+from tests.models.faces.test_restoring import BAD
+from tests.models.toys import Nearest, pixels_of, png, restorer_of, saved
+
+Array = NDArray[Any]
+AFFINES = (to_crop_affine((110, 150), 2.6, 6), to_crop_affine((290, 140), 2.9, -9))
+SCALE = 2
+PNG = {"output_format": "png", "outscale": SCALE, "colour_lock": False}
+
+
+class KnowsWhere:
+    """A detector for pictures whose faces were put there."""
+
+    best_eye_distance = 50.0
+
+    def __init__(self, *affines: Array) -> None:
+        self.landmarks = [landmarks_of(affine) for affine in affines]
+
+    def __call__(self, _image: RGB) -> tuple[Face, ...]:
+        return tuple(
+            Face(box_xyxy=(*points.min(0).tolist(), *points.max(0).tolist()), score=0.9, landmarks=points)
+            for points in self.landmarks
+        )
+
+    def closely(self, _crops: RGB) -> list[Face | None]:
+        raise AssertionError("these pictures are not looked at closely")
+
+
+def crisper(crops: Array) -> Array:
+    """A restorer whose work shows, and is still the same face."""
+    soft = np.stack([cv2.GaussianBlur(crop, (0, 0), 3) for crop in crops]).astype(np.float32)
+    return crops + 1.2 * (crops.astype(np.float32) - soft)
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FacePipeline]:
+    """Pipelines that know where the faces are."""
+    monkeypatch.setattr("models.faces.pipeline.find_faces", lambda image, detector, **_: detector(image))
+
+    def build(restorer: Callable[[Array], Array] = crisper, **more: Any) -> FacePipeline:
+        return FacePipeline(detector=KnowsWhere(*AFFINES), restorer=restorer, sha256={"restorer": "a" * 64}, **more)
+
+    return build
+
+
+@pytest.fixture
+def restorer(pipeline: Callable[..., FacePipeline]) -> Iterator[Callable[..., Restorer]]:
+    """Restorers that enlarge by repeating pixels, so that only faces change."""
+    opened: list[Restorer] = []
+
+    def build(*args: Any, faces: FacePipeline | str | None = None, **more: Any) -> Restorer:
+        opened.append(restorer_of(Nearest(SCALE), faces=pipeline(*args, **more) if faces is None else faces))
+        return opened[-1]
+
+    yield build
+    for each in opened:
+        each.close()
+
+
+def difference(one: bytes, other: bytes) -> Array:
+    return np.abs(pixels_of(one).astype(int) - pixels_of(other).astype(int))
+
+
+def around(affine: Array, reach: float = 0.5) -> tuple[slice, slice]:
+    """The middle of a face in the result."""
+    points = landmarks_of(affine) * SCALE
+    (left, top), (right, bottom) = points.min(0).astype(int), points.max(0).astype(int)
+    return slice(top, bottom), slice(left, right)
+
+
+PHOTO = png(photograph())
+
+
+def test_both_faces_are_restored_numbered_and_reported_and_nothing_else_changes(restorer):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    result = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert [(face.number, face.status, face.strength) for face in result.faces] == [
+        (1, "restored", 100),
+        (2, "restored", 100),
+    ]
+    assert result.faces[0].face.landmarks[0, 0] < result.faces[1].face.landmarks[0, 0]
+    assert (result.faces_restored, result.faces_left) == (2, 0)
+    changed = difference(result.data, plain.data)
+    assert all(changed[around(affine)].mean() > 2 for affine in AFFINES)
+    assert not changed[:, :20].any()
+    assert not changed[-20:].any()
+    assert plain.faces == ()
+
+
+def test_strength_0_is_byte_for_byte_what_a_restorer_without_faces_makes(restorer):
+    without = restorer(faces="nothing here restores faces").restore(PHOTO, RestoreOptions(**PNG))
+    assert restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0)).data == without.data
+
+
+def test_the_distance_to_the_plain_picture_grows_with_the_strength_at_every_pixel(restorer):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    last = np.zeros(1, int)
+    for strength in (10, 35, 60, 85, 100):
+        now = difference(restorer().restore(PHOTO, RestoreOptions(**PNG, faces=strength)).data, plain.data)
+        assert (now >= last).all()
+        assert now.sum() > last.sum()
+        last = now
+
+
+def test_another_strength_needs_no_second_pass_of_the_network(pipeline):
+    calls = []
+
+    def counting(crops: Array) -> Array:
+        calls.append(len(crops))
+        return crisper(crops)
+
+    original = Picture(pixels=photograph())
+    plain = cv2.resize(photograph(), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    faces = pipeline(counting)
+    ready = faces.restore(original, faces.find(original), plain)
+    assert sum(calls) == 2
+    shown = [ready.shown(plain, strength=strength)[0] for strength in (0, 40, 100)]
+    assert sum(calls) == 2
+    assert shown[0] is plain
+    assert 0 < np.abs(shown[1].astype(int) - plain).sum() < np.abs(shown[2].astype(int) - plain).sum()
+
+
+@pytest.mark.parametrize(
+    "wish", [{"faces_picked": (2,)}, {"faces_left_out": (1,)}, {"faces_picked": (1, 2), "faces_left_out": (1,)}]
+)
+def test_what_is_left_out_is_pixel_for_pixel_the_plain_picture(restorer, wish):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    result = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=100, **wish))
+    assert [(face.status, face.reason) for face in result.faces] == [("left", "unpicked"), ("restored", None)]
+    changed = difference(result.data, plain.data)
+    assert not changed[around(AFFINES[0])].any()
+    assert changed[around(AFFINES[1])].any()
+    assert (result.faces_restored, result.faces_left) == (1, 0)
+
+
+@pytest.mark.parametrize("wish", [{"faces_picked": (3,)}, {"faces_left_out": (7, 1)}])
+def test_a_face_that_is_not_there_is_named(restorer, wish):
+    with pytest.raises(OptionsError, match=r"there is no face number [37]: 2 were found"):
+        restorer().restore(PHOTO, RestoreOptions(**PNG, **wish))
+
+
+def test_by_default_photographs_have_their_faces_restored_and_drawings_only_when_asked(restorer):
+    assert {face.strength for face in restorer().restore(PHOTO, RestoreOptions(**PNG)).faces} == {DEFAULT_STRENGTH}
+    drawing = np.full((300, 400, 3), 255, np.uint8)
+    cv2.rectangle(drawing, (40, 40), (200, 250), (200, 30, 30), -1)
+    cv2.circle(drawing, (290, 140), 80, (30, 30, 200), -1)
+    assert restorer().restore(png(drawing), RestoreOptions(**PNG)).faces == ()
+    assert len(restorer().restore(png(drawing), RestoreOptions(**PNG, faces=50)).faces) == 2
+
+
+def test_without_weights_faces_are_left_alone_and_an_explicit_wish_says_what_is_missing(restorer):
+    off = "no weights for faces in weights; bring them with: python -m models weights fetch faces"
+    assert restorer(faces=off).restore(PHOTO, RestoreOptions(**PNG)).faces == ()
+    assert restorer(faces=off).faces_off == off
+    assert restorer().faces_off is None
+    with pytest.raises(OptionsError, match="weights fetch faces"):
+        restorer(faces=off).restore(PHOTO, RestoreOptions(**PNG, faces=50))
+    with pytest.raises(OptionsError, match="weights fetch faces"):
+        restorer(faces=off).faces_preview(PHOTO)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_restorer_that_fails_leaves_the_picture_as_it_was(restorer, bad):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    result = restorer(bad).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert not difference(result.data, plain.data).any()
+    assert [(face.status, face.reason) for face in result.faces] == [("left", "failed")] * 2
+
+
+def test_somebody_else_s_face_is_not_shown_and_the_figures_can_be_computed_again(restorer):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    changing = restorer(somebody_else, embedder=embedder, likeness=0.9).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert {face.reason for face in changing.faces} == {"unlike"}
+    honest = restorer(crisper, embedder=embedder, likeness=0.9).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    for result in (changing, honest):
+        before, after = pixels_of(plain.data), pixels_of(result.data)
+        for face in result.faces:
+            landmarks = face.face.scaled((SCALE, SCALE)).landmarks
+            assert face.similarity == pytest.approx(similarity(embedder, before, after, landmarks), abs=1e-6)
+    assert honest.faces_restored == 2
+    assert all(face.similarity >= 0.9 for face in (*honest.faces, *changing.faces))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16"])
+def test_gray_transparent_and_deep_pictures_have_faces_too(restorer, mode):
+    image = Image.fromarray(photograph())
+    if mode == "I;16":
+        image = Image.fromarray(photograph().mean(axis=2).astype(np.uint16) * 257)
+    elif mode == "RGBA":
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    else:
+        image = image.convert("L")
+    options = RestoreOptions(**PNG, faces=100)
+    plain = restorer().restore(saved(image, "PNG"), replace(options, faces=0))
+    result = restorer().restore(saved(image, "PNG"), options)
+    assert result.faces_restored == 2
+    changed, levels = difference(result.data, plain.data), 257 if mode == "I;16" else 1
+    assert all(changed[around(affine)].mean() > levels / 2 for affine in AFFINES)
+    if mode == "RGBA":
+        assert not changed[..., 3].any()
+
+
+def test_a_recipe_makes_the_same_faces_again(restorer):
+    first = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=70, faces_left_out=(1,)))
+    recipe = read_recipe(first.data)
+    assert (recipe["faces"], recipe["faces_picked"], recipe["faces_sha256"]) == (70, [2], {"restorer": "a" * 64})
+    assert restorer().restore(PHOTO, options_of(recipe)).data == first.data
+
+
+def test_recipes_of_the_time_before_faces_ask_for_none():
+    recipe = {
+        "model": "toy", "outscale": 2, "reduced_to": [10, 10], "denoise": None, "strength": 1, "colour_lock": True,
+        "output_format": "png", "max_output_bytes": None, "tile": None, "overlap": 0, "border": 0,
+        "placement": "streamed",
+    }  # fmt: skip
+    assert options_of(recipe).faces == 0
+
+
+def test_a_stop_is_heard_among_the_faces(restorer):
+    asked = []
+
+    def stop() -> bool:
+        return bool(asked)
+
+    def restore(crops: Array) -> Array:
+        asked.append(len(crops))
+        return crisper(crops)
+
+    with pytest.raises(RestorationStopped):
+        restorer(restore).restore(PHOTO, RestoreOptions(**PNG, faces=100), should_stop=stop)
+    assert asked == [1]
+
+
+def test_progress_rises_through_the_faces_to_the_end(restorer):
+    seen: list[float] = []
+    restorer(seconds_per_face=5.0).restore(PHOTO, RestoreOptions(**PNG, faces=100), on_progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    assert sum(0.2 < value < 1 for value in seen) >= 2
+
+
+def test_the_largest_faces_come_first_where_time_is_short(restorer):
+    quick = RestoreOptions(**PNG, faces=100, max_seconds=60)
+    result = restorer(seconds_per_face=40.0).restore(PHOTO, quick)
+    assert [(face.status, face.reason) for face in result.faces] == [("restored", None), ("left", "no_time")]
+
+
+def test_the_preview_numbers_the_faces(restorer):
+    preview = restorer().faces_preview(PHOTO, RestoreOptions(faces_left_out=(2,)))
+    assert preview.shape[2] == 3
+    assert (preview != restorer().faces_preview(PHOTO)).any()
