@@ -113,8 +113,7 @@ def test_gray_and_colourless_pictures_get_the_same_detail_as_coloured_ones() -> 
     crop = np.repeat(luma(another_face())[..., None], 3, axis=2)
     alone = pasted(gray, [face_layer(gray, crop, affine)], [100]).astype(int)
     nearly = np.repeat(gray[..., None], 3, axis=2)
-    nearly[0, 0] = (0, 1, 0)  # a picture in colour, as far as anybody can tell
-    nearly[150, 200] += np.array([0, 0, 1], np.uint8)
+    nearly[150, 200, 2] += 1  # in colour, as far as anybody can tell
     coloured_one = pasted(nearly, [face_layer(nearly, crop, affine)], [100]).astype(int)
     assert np.abs(coloured_one - alone[..., None]).max() <= 2
 
