@@ -7,7 +7,7 @@ REQUIREMENTS := requirements.txt requirements-bot.txt requirements-dev.txt const
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights startable demo test run lint bench bench-quality train-smoke train texts clean
+.PHONY: help setup weights faces startable demo test run lint bench bench-quality train-smoke train texts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -24,6 +24,9 @@ $(VENV)/.ready: $(REQUIREMENTS)
 	@touch $@
 
 weights: setup ## fetch Real-ESRGAN's weights, once: better small photographs and drawings
+	@$(BIN)/python -m tasks.weights --fetch pictures
+
+faces: setup ## fetch what restores faces as well, once: 389 MB
 	@$(BIN)/python -m tasks.weights --fetch all
 
 # The model that ships with the repository is enough; only where somebody deleted it is anything fetched.

@@ -1,7 +1,7 @@
 """``python -m tasks.weights``: bring the weights that a worker works with. Free of torch while they are there.
 
 A worker can start with the model that ships with the repository, so only a model that was asked for by name is fetched,
-and what makes results better with ``--fetch all``.
+and what makes results better with ``--fetch pictures``, and restores faces with ``--fetch all``.
 
 Exit status 0 when a worker can start, also where one of several models could not be had; 1 with a line that says why
 not.
@@ -18,7 +18,7 @@ from models.cli import main as models_command
 from models.cli.folder import add_folder_option
 from models.errors import RestorationError, WeightsMissing, WeightsRefused
 from models.planning.ratings import RATINGS
-from models.registry import DEFAULT_MODEL
+from models.registry import DEFAULT_MODEL, GROUPS
 from models.weights.store import WeightsStore
 
 AUTO = "auto"
@@ -33,12 +33,13 @@ def main() -> int:
     parser.add_argument("--model", default=AUTO, help="what WORKER_MODEL says (default: auto)", metavar="NAME")
     parser.add_argument(
         "--fetch",
-        choices=("needed", "all"),
+        choices=("needed", "pictures", "all"),
         default="needed",
-        help="needed: what a worker cannot start without (default); all: whatever makes its results better",
+        help="needed: what a worker cannot start without (default); pictures: whatever makes pictures better; "
+        "all: what restores faces, too",
     )
     args = parser.parse_args()
-    missing = _missing(args.dir, args.model, fetch_all=args.fetch == "all")
+    missing = _missing(args.dir, args.model, args.fetch)
     fetched = models_command(["weights", "fetch", "--dir", str(args.dir), *missing]) if missing else 0
     try:
         check_weights(args.dir, args.model)
@@ -46,8 +47,13 @@ def main() -> int:
         if fetched == 0:  # else it has said why not
             sys.stderr.write(f"error: {error}\n")
         return 1
-    if fetched != 0:
-        sys.stderr.write(f"warning: without {', '.join(_not_sound(args.dir, missing))} the other models do its work\n")
+    lacking = _not_sound(args.dir, missing) if fetched != 0 else []
+    for what, names in (
+        ("the other models do its work", [name for name in lacking if name not in GROUPS["faces"]]),
+        ("faces stay as they are, or are not judged", [name for name in lacking if name in GROUPS["faces"]]),
+    ):
+        if names:
+            sys.stderr.write(f"warning: without {', '.join(names)} {what}\n")
     return 0
 
 
@@ -73,11 +79,11 @@ def check_weights(folder: Path, model: str) -> None:
         )
 
 
-def _missing(folder: Path, model: str, *, fetch_all: bool) -> list[str]:
+def _missing(folder: Path, model: str, fetch: str) -> list[str]:
     """What has to be fetched."""
     names = AUTO_MODELS if model == AUTO else (model,)
-    if fetch_all:
-        return _not_sound(folder, dict.fromkeys((*names, *AUTO_MODELS)))
+    if fetch != "needed":
+        return _not_sound(folder, dict.fromkeys((*names, *AUTO_MODELS, *(GROUPS["faces"] if fetch == "all" else ()))))
     try:
         check_weights(folder, model)
     except WeightsMissing:

@@ -14,7 +14,7 @@ from dev.redis_server import free_port
 from models.errors import OptionsError, WeightsMissing, WeightsRefused
 from models.options import PATIENCE_S
 from models.planning import RATINGS
-from models.registry import MODELS
+from models.registry import GROUPS, MODELS
 from models.restorer import AUTO as AUTO_OF_THE_LIBRARY
 from tasks.settings import WorkerSettings
 from tasks.weights import AUTO, AUTO_MODELS, check_weights, main
@@ -107,7 +107,7 @@ def test_a_damaged_model_is_no_model_less_but_an_error(folder):
         check_weights(folder, AUTO)
 
 
-@pytest.mark.parametrize("fetch", ["needed", "all"])
+@pytest.mark.parametrize("fetch", ["needed", "pictures"])
 def test_when_everything_is_there_the_command_is_quiet_and_quick(tmp_path, fetch):
     for name in AUTO_MODELS:
         bring(name, tmp_path)
@@ -123,11 +123,16 @@ def test_where_any_model_is_there_nothing_is_fetched_unless_asked_for(folder):
 
 
 def test_what_cannot_be_fetched_is_a_warning_where_another_model_is_there(folder):
-    finished = run(folder, "--fetch", "all")
-    assert finished.returncode == 0
-    assert finished.stderr.splitlines()[-1] == (
-        f"warning: without {', '.join(AUTO_MODELS[:2])} the other models do its work"
-    )
+    for fetch, faces in (
+        ("pictures", []),
+        ("all", [f"warning: without {', '.join(GROUPS['faces'])} faces stay as they are, or are not judged"]),
+    ):
+        finished = run(folder, "--fetch", fetch)
+        assert finished.returncode == 0
+        assert [line for line in finished.stderr.splitlines() if line.startswith("warning")] == [
+            f"warning: without {', '.join(AUTO_MODELS[:2])} the other models do its work",
+            *faces,
+        ]
 
 
 def test_nothing_to_be_had_is_an_error(tmp_path):
@@ -137,9 +142,9 @@ def test_nothing_to_be_had_is_an_error(tmp_path):
     assert "Traceback" not in finished.stderr
 
 
-@pytest.mark.parametrize("fetch", ["needed", "all"])
+@pytest.mark.parametrize("fetch", ["needed", "pictures"])
 def test_a_model_that_nobody_knows_is_an_error(monkeypatch, capsys, tmp_path, fetch):
-    monkeypatch.setattr("tasks.weights.AUTO_MODELS", ())  # --fetch all would go on to these
+    monkeypatch.setattr("tasks.weights.AUTO_MODELS", ())  # --fetch pictures would go on to these
     monkeypatch.setattr(sys, "argv", ["tasks.weights", "--dir", str(tmp_path), "--model", "x5", "--fetch", fetch])
     assert main() == 1
     assert capsys.readouterr().err.startswith("error: no model is called 'x5'")
