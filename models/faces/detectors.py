@@ -169,7 +169,7 @@ class YuNetDetector:
         finally:
             cv2.utils.logging.setLogLevel(level)
         self._largest_side = largest_side
-        self.sides = (largest_side or 640,)
+        self.sides: tuple[int, ...] = (largest_side or 640,)
 
     def __call__(self, image: RGB) -> tuple[Face, ...]:
         """Faces in an (H, W, 3) uint8 RGB picture, which is left untouched; the surest first."""

@@ -22,7 +22,7 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.watch import Progress, ShouldStop, never_stop, no_progress
 from models.errors import OptionsError, RestorationStopped, WeightsMissing
-from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face
+from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.detection import find_faces
 from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
 from models.faces.face import Face
@@ -215,7 +215,7 @@ class FacePipeline:
             check(should_stop)
             large = face.scaled(scale_xy)
             if index not in aligned:
-                affine = affine_after_scaling(align_face(image, face.landmarks).affine, scale_xy)
+                affine = affine_after_scaling(estimate_affine(face.landmarks), scale_xy)
                 candidates.append(
                     Candidate(landmarks=large.landmarks, affine=affine, layer=None, reason=reasons[index])
                 )
