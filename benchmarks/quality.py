@@ -103,7 +103,8 @@ def albums(folder: Path | None, *, quick: bool) -> dict[str, list[Path]]:
 
 def opened(args: argparse.Namespace) -> dict[str, Restorer]:
     """A restorer for each model that was named, or for each that is in the folder."""
-    here = [row for row in WeightsStore(args.weights_dir).list() if row.state == "present"]
+    rows = WeightsStore(args.weights_dir).list()
+    here = [row for row in rows if row.state == "present" and row.role == "upsampler"]
     names = args.models or [row.name for row in here if row.scale == SCALE or row.purpose == IMPORTED]
     if not names:
         raise WeightsMissing(f"no weights in {args.weights_dir}; bring them with: python -m models weights fetch NAME")

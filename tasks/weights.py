@@ -65,12 +65,12 @@ def check_weights(folder: Path, model: str) -> None:
         model: a name, or ``auto`` for those of the planner's models that are there or shipped.
 
     Raises:
-        OptionsError: no model is called that.
+        OptionsError: no model is called that, or it is one for faces.
         WeightsError: the weights are missing or damaged; the message says which command brings them.
     """
     store = WeightsStore(folder)
     if model != AUTO:
-        store.verify(model)
+        store.verify(model, role="upsampler")
         return
     found = [name for name in RATINGS if _is_there(store, name)]
     if not found:
