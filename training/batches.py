@@ -33,7 +33,7 @@ class Batches:
     """Random crops, flipped and turned.
 
     Args:
-        patches: to cut from.
+        patches: to cut from; where one is no truth, the teacher's answer stands in.
         teacher: answers, as large as the ground truth.
         batch: crops at a time.
         crop: side of the degraded crop, px.
@@ -84,6 +84,8 @@ class Batches:
         teacher = None
         if self.teacher is not None:
             teacher = _turned(self.teacher[number][large], turn, flip=flip).astype(np.float32)
+            if not self.patches.true[number]:
+                gt = teacher
         if self.keep_noise:
             noisy = _grainy(lq, rng)
             grain = _enlarged(noisy.astype(np.float32) - lq.astype(np.float32))

@@ -31,6 +31,7 @@ from training.settings import DataSettings
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".avif"})
 TRIES = 6  # boxes looked at before a flat one is taken after all
 FLAT = 0.012  # mean gradient, of 1; skies and walls teach little
+MOST_ENLARGED = 5000  # px, longer side; a picture that would become larger has patches enough as it is
 INDEX = "index.json"
 LIMITS = DecodeLimits(max_seconds=60)  # nobody waits for an answer here
 NAMED = 5  # pictures in an error, of what may be hundreds
@@ -38,11 +39,11 @@ NAMED = 5  # pictures in an error, of what may be hundreds
 
 @dataclass(frozen=True, kw_only=True)
 class PatchEntry:
-    """Where a patch came from; ``box`` is left, top, right, bottom in the shrunken picture."""
+    """Where a patch came from; ``box`` is left, top, right, bottom in the picture of that size."""
 
     picture: int
     split: str
-    shrink: float
+    size: float
     box: tuple[int, int, int, int]
 
 
@@ -54,6 +55,7 @@ class Patches:
         gt: (N, S, S, 3) uint8 RGB, ground truth.
         lq: (N, S/4, S/4, 3) uint8 RGB, degraded.
         splits: "train" or "validation" for each.
+        true: whether ``gt`` is a truth; where the picture was enlarged it is none.
         folder: where they lie.
         digest: of the index; answers and checkpoints are bound to it.
     """
@@ -61,6 +63,7 @@ class Patches:
     gt: NDArray[np.uint8]
     lq: NDArray[np.uint8]
     splits: tuple[str, ...]
+    true: tuple[bool, ...]
     folder: Path
     digest: str
 
@@ -105,10 +108,11 @@ def open_patches(folder: Path) -> Patches:
     except (OSError, ValueError) as exc:
         raise DataError(f"{folder} is incomplete ({exc}): delete it and prepare again") from exc
     splits = tuple(entry["split"] for entry in index["patches"])
+    true = tuple(entry["size"] <= 1 for entry in index["patches"])
     digest = hashlib.sha256((folder / INDEX).read_bytes()).hexdigest()
     if not len(gt) == len(lq) == len(splits):
         raise DataError(f"{folder} is incomplete: delete it and prepare again")
-    return Patches(gt=gt, lq=lq, splits=splits, folder=folder, digest=digest)
+    return Patches(gt=gt, lq=lq, splits=splits, true=true, folder=folder, digest=digest)
 
 
 def _relevant(settings: DataSettings) -> dict[str, Any]:
@@ -208,11 +212,11 @@ def _sizes(file: Path, settings: DataSettings, decoder: Decoder) -> Mapping[floa
         factor: whole.resize((round(whole.width * factor), round(whole.height * factor)), Image.Resampling.LANCZOS)
         if factor != 1
         else whole
-        for factor in settings.shrink
-        if min(whole.size) * factor >= settings.side
+        for factor in settings.sizes
+        if min(whole.size) * factor >= settings.side and (factor <= 1 or max(whole.size) * factor <= MOST_ENLARGED)
     }
     if not sizes:
-        least = math.ceil(settings.side / max(settings.shrink))
+        least = math.ceil(settings.side / max(settings.sizes))
         raise DataError(f"{file.name} ({whole.width}x{whole.height}, sides must be {least} px at least)")
     return sizes
 
@@ -221,7 +225,9 @@ def _cut(
     sizes: Mapping[float, Image.Image], patch: int, settings: DataSettings, *, picture: int, split: str
 ) -> tuple[PatchEntry, Picture, np.random.Generator]:
     rng = np.random.default_rng([settings.seed, patch])
-    factor = list(sizes)[rng.integers(len(sizes))]
+    # What is measured on validation patches needs a truth.
+    fit = [size for size in sizes if size <= 1 or split == "train"] or list(sizes)
+    factor = fit[rng.integers(len(fit))]
     pixels = np.asarray(sizes[factor])
     for _ in range(TRIES):
         left, top = (int(rng.integers(0, room - settings.side + 1)) for room in sizes[factor].size)
@@ -229,7 +235,7 @@ def _cut(
         if np.abs(np.diff(hq[..., 1], axis=0)).mean() > FLAT:
             break
     box = (left, top, left + settings.side, top + settings.side)
-    return PatchEntry(picture=picture, split=split, shrink=factor, box=box), hq, rng
+    return PatchEntry(picture=picture, split=split, size=factor, box=box), hq, rng
 
 
 def decoded(data: bytes, decoder: Decoder) -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from training.degradations import PIPELINES
 from training.errors import SettingsError
 
+LARGEST_SIZE = 4  # then the degraded picture has the pixels of the original
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
@@ -24,7 +26,8 @@ class DataSettings:
         folder: where the prepared patches lie.
         patches: how many.
         side: of the ground truth, px; the degraded patch has a quarter of it.
-        shrink: pictures are first made smaller by one of these factors: it removes their own blur and JPEG.
+        sizes: pictures are first brought to one of these, relative to their own size. Smaller ones hide a picture's own
+            blur and JPEG. Larger ones are no truth, but questions to a teacher: pictures have many more of them.
         degradations: pipelines with their weights.
         validation: share of the pictures that is never trained on.
         seed: of all chance in here.
@@ -34,7 +37,7 @@ class DataSettings:
     folder: str = "var/training/patches"
     patches: int = 1600
     side: int = 384
-    shrink: tuple[float, ...] = (1.0, 0.75, 0.5)
+    sizes: tuple[float, ...] = (1.0, 0.75, 0.5)
     degradations: Mapping[str, float] = field(default_factory=lambda: {"clean": 1.0})
     validation: float = 0.06
     seed: int = 0
@@ -49,8 +52,8 @@ class DataSettings:
             raise SettingsError(f"data.side must divide by 4, {self.side} does not")
         if not 0 < self.validation < 1:
             raise SettingsError(f"data.validation must lie between 0 and 1, not at {self.validation}")
-        if not self.shrink or not all(0 < factor <= 1 for factor in self.shrink):
-            raise SettingsError(f"data.shrink needs factors above 0 and at most 1, not {list(self.shrink)}")
+        if not self.sizes or not all(0 < factor <= LARGEST_SIZE for factor in self.sizes):
+            raise SettingsError(f"data.sizes needs factors above 0 and at most {LARGEST_SIZE}, not {list(self.sizes)}")
         weights = self.degradations.values()
         if not all(0 <= weight < math.inf for weight in weights) or not sum(weights) > 0:
             raise SettingsError("data.degradations: weights are 0 or more, and one of them must be more")
@@ -218,6 +221,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse parts that do not fit together."""
+        if max(self.data.sizes) > 1 and not self.teacher.model:
+            raise SettingsError("data.sizes above 1 give patches without a truth, which need teacher.model")
         if self.losses.teacher and not self.teacher.model:
             raise SettingsError("losses.teacher needs teacher.model")
         if self.losses.adversarial and self.losses.real == "teacher" and not self.teacher.model:

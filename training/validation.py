@@ -41,7 +41,7 @@ def look(network: nn.Module, patches: Patches, teacher: Levels | None, compute: 
         Means of PSNR and SSIM on luma, of sharpness (mean gradient relative to the truth's), and with a teacher of
         the PSNR between both answers; nothing where no patch is on the validation side.
     """
-    numbers = patches.numbers("validation")[:FIGURES]
+    numbers = [number for number in patches.numbers("validation") if patches.true[number]][:FIGURES]
     seen: dict[str, list[float]] = {"psnr": [], "ssim": [], "sharpness": []}
     rows: list[dict[str, Levels]] = []
     for number in numbers:

@@ -98,7 +98,7 @@ def test_a_name_asks_for_that_model_whatever_else_is_there(folder):
         check_weights(folder, LARGE)
     with pytest.raises(OptionsError, match="RealESRGAN_x5"):
         check_weights(folder, "RealESRGAN_x5")
-    with pytest.raises(OptionsError, match="GFPGANv1.4 restores faces"):
+    with pytest.raises(OptionsError, match=r"GFPGANv1\.4 restores faces"):
         check_weights(folder, "GFPGANv1.4")
 
 

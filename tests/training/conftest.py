@@ -40,7 +40,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def data_settings(pictures: Path, folder: Path, **changes: object) -> DataSettings:
     """Settings of twelve patches of 96 px, one validation picture among five."""
-    values = {"patches": 12, "side": 96, "shrink": (1.0, 0.75), "degradations": {"clean": 1.0, "light": 1.0}}
+    values = {"patches": 12, "side": 96, "sizes": (1.0, 0.75), "degradations": {"clean": 1.0, "light": 1.0}}
     return DataSettings(pictures=str(pictures), folder=str(folder), **{**values, **changes})
 
 

@@ -21,7 +21,7 @@ def exact(tmp_path):
     rng = np.random.default_rng(0)
     lq = rng.integers(0, 256, (6, SIDE, SIDE, 3), dtype=np.uint8)
     gt = np.repeat(np.repeat(lq, 4, axis=1), 4, axis=2)
-    return Patches(gt=gt, lq=lq, splits=("train",) * 5 + ("validation",), folder=tmp_path, digest="")
+    return Patches(gt=gt, lq=lq, splits=("train",) * 5 + ("validation",), true=(True,) * 6, folder=tmp_path, digest="")
 
 
 @pytest.fixture
@@ -92,7 +92,12 @@ def flat_patches(tmp_path, count=4):
     levels = np.linspace(110, 140, count).astype(np.uint8)[:, None, None, None]
     lq = np.broadcast_to(levels, (count, SIDE, SIDE, 3)).copy()
     return Patches(
-        gt=np.repeat(np.repeat(lq, 4, axis=1), 4, axis=2), lq=lq, splits=("train",) * count, folder=tmp_path, digest=""
+        gt=np.repeat(np.repeat(lq, 4, axis=1), 4, axis=2),
+        lq=lq,
+        splits=("train",) * count,
+        true=(True,) * count,
+        folder=tmp_path,
+        digest="",
     )
 
 
@@ -131,6 +136,14 @@ def test_noise_is_only_kept_where_there_was_next_to_none(tmp_path):
     noisy = Batches(patches, None, batch=2, crop=16, margin=2, seed=0, keep_noise=True)
     assert noisy.usable().tolist() == [0, 2, 3]
     assert replace(noisy, keep_noise=False).usable().tolist() == [0, 1, 2, 3]
+
+
+def test_where_there_is_no_truth_the_teacher_s_answer_stands_in(exact):
+    untrue = replace(exact, true=(False,) * 6)
+    for keep_noise in (False, True):
+        batches = Batches(untrue, 255 - exact.gt, batch=4, crop=10, margin=3, seed=0, keep_noise=keep_noise)
+        for batch in (batches.at(step, np.arange(5)) for step in range(4)):
+            np.testing.assert_array_equal(batch.gt, batch.teacher)
 
 
 def test_where_no_patch_can_be_used_it_is_said(exact):

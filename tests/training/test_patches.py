@@ -46,8 +46,8 @@ def test_patches_are_what_their_box_in_their_picture_says(prepared, pictures):
     files = {file.name: file for file in pictures.rglob("*.png")}
     for number, entry in enumerate(index["patches"]):
         whole = Image.open(files[index["pictures"][entry["picture"]]["file"]])
-        size = (round(whole.width * entry["shrink"]), round(whole.height * entry["shrink"]))
-        small = whole if entry["shrink"] == 1 else whole.resize(size, Image.Resampling.LANCZOS)
+        size = (round(whole.width * entry["size"]), round(whole.height * entry["size"]))
+        small = whole if entry["size"] == 1 else whole.resize(size, Image.Resampling.LANCZOS)
         np.testing.assert_array_equal(np.asarray(small.crop(entry["box"])), prepared.gt[number])
 
 
@@ -151,12 +151,20 @@ def test_tiny_and_unreadable_pictures_are_refused_by_name_with_the_reason(mine, 
     assert not (tmp_path / "patches" / INDEX).exists()  # and so nothing counts as prepared
 
 
-def test_a_picture_too_small_for_one_shrink_is_cut_in_another(mine, tmp_path):
+def test_a_picture_too_small_for_one_size_is_cut_in_another(mine, tmp_path):
     Image.fromarray(drawing(7, width=100, height=100)).save(mine / "small.png")  # 75 px when shrunken
     patches = prepare(data_settings(mine, tmp_path / "patches"))
     index = index_of(patches)
     number = [picture["file"] for picture in index["pictures"]].index("small.png")
-    assert {entry["shrink"] for entry in index["patches"] if entry["picture"] == number} == {1.0}
+    assert {entry["size"] for entry in index["patches"] if entry["picture"] == number} == {1.0}
+
+
+def test_enlarged_pictures_give_patches_without_a_truth_to_train_on_only(pictures, tmp_path):
+    patches = prepare(data_settings(pictures, tmp_path / "patches", sizes=(2.0, 1.0), patches=40))
+    sizes = [entry["size"] for entry in index_of(patches)["patches"]]
+    assert set(sizes) == {1.0, 2.0}
+    assert patches.true == tuple(size == 1.0 for size in sizes)
+    assert all(patches.true[number] for number in patches.numbers("validation"))
 
 
 def test_of_many_bad_pictures_some_are_named_and_the_rest_counted(tmp_path):
@@ -184,7 +192,7 @@ def test_gray_deep_and_turned_pictures_become_upright_colours_of_256_levels(mine
     exif[0x0112] = 6  # was taken with the camera turned by a quarter
     Image.fromarray(np.rot90(upright)).save(mine / "turned.png", exif=exif)
     Image.fromarray(upright[..., 1].astype(np.uint16) * 257).save(mine / "deep.png")
-    patches = prepare(data_settings(mine, tmp_path / "patches", shrink=(1.0,), degradations={"clean": 1.0}))
+    patches = prepare(data_settings(mine, tmp_path / "patches", sizes=(1.0,), degradations={"clean": 1.0}))
     index = index_of(patches)
     for number, entry in enumerate(index["patches"]):
         left, top, right, bottom = entry["box"]
@@ -200,7 +208,7 @@ def test_flat_places_are_avoided_where_there_are_others(tmp_path):
     folder = tmp_path / "half"
     folder.mkdir()
     Image.fromarray(whole).save(folder / "half.png")
-    patches = prepare(data_settings(folder, tmp_path / "patches", shrink=(1.0,)))
+    patches = prepare(data_settings(folder, tmp_path / "patches", sizes=(1.0,)))
     assert not [number for number, gt in enumerate(patches.gt) if np.ptp(gt) == 0]  # by chance it would be a third
 
 

@@ -46,9 +46,9 @@ def test_an_empty_file_gives_the_defaults_and_the_name_of_the_file(read):
 
 def test_what_the_file_says_comes_through_with_its_types(read):
     settings = read(
-        "[data]\nshrink = [1, 0.5]\n[data.degradations]\nclean = 1\nlight = 0.5\n[train]\nlr = 1\nsteps = 3\n"
+        "[data]\nsizes = [1, 0.5]\n[data.degradations]\nclean = 1\nlight = 0.5\n[train]\nlr = 1\nsteps = 3\n"
     )
-    assert settings.data.shrink == (1.0, 0.5)
+    assert settings.data.sizes == (1.0, 0.5)
     assert settings.data.degradations == {"clean": 1.0, "light": 0.5}
     assert (settings.train.lr, settings.train.steps) == (1.0, 3)
     assert isinstance(settings.train.lr, float)
@@ -88,9 +88,10 @@ def test_the_command_line_wins_over_the_file(read):
         ("[data]\nside = 32", "data.side must be from 64 to 4096, not 32"),
         ("[data]\npatches = 0", "data.patches must be at least 1, not 0"),
         ("[data]\nvalidation = 1.0", "data.validation must lie between 0 and 1, not at 1.0"),
-        ("[data]\nshrink = []", "data.shrink needs factors above 0 and at most 1, not []"),
-        ("[data]\nshrink = [0.5, 2.0]", "data.shrink needs factors above 0 and at most 1, not [0.5, 2.0]"),
-        ("[data]\nshrink = 0.5", "data: shrink should be a list, not 0.5"),
+        ("[data]\nsizes = []", "data.sizes needs factors above 0 and at most 4, not []"),
+        ("[data]\nsizes = [0.5, 5.0]", "data.sizes needs factors above 0 and at most 4, not [0.5, 5.0]"),
+        ("[data]\nsizes = [0.5, 2.0]", "data.sizes above 1 give patches without a truth, which need teacher.model"),
+        ("[data]\nsizes = 0.5", "data: sizes should be a list, not 0.5"),
         ("[data]\ndegradations = 'clean'", "data: degradations should be a section, not 'clean'"),
         ("[data.degradations]\nrain = 1.0", "data.degradations: no rain; there are clean, blur-noise-jpeg, light"),
         ("[data.degradations]\nclean = 0", "data.degradations: weights are 0 or more, and one of them must be more"),
@@ -117,11 +118,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read_settings(tmp_path / "nowhere.toml")
 
 
-@pytest.mark.parametrize("key", ["train.lr.high", "data.shrink.first", "name.x"])
+@pytest.mark.parametrize("key", ["train.lr.high", "data.sizes.first", "name.x"])
 def test_a_value_inside_of_a_value_is_refused(read, key):
     place = key.split(".")[-2]
     assert f"{key}: {place} is no section" in refusal(
-        read, "name = 'x'\n[train]\nlr = 0.1\n[data]\nshrink = [1.0]", **{key.replace(".", "__"): "1"}
+        read, "name = 'x'\n[train]\nlr = 0.1\n[data]\nsizes = [1.0]", **{key.replace(".", "__"): "1"}
     )
 
 

@@ -31,7 +31,7 @@ def questions(tmp_path):
     rng = np.random.default_rng(0)
     lq = rng.integers(0, 256, (COUNT, 8, 8, 3), dtype=np.uint8)
     gt = rng.integers(0, 256, (COUNT, 32, 32, 3), dtype=np.uint8)
-    return Patches(gt=gt, lq=lq, splits=("train",) * COUNT, folder=folder, digest="a digest")
+    return Patches(gt=gt, lq=lq, splits=("train",) * COUNT, true=(True,) * COUNT, folder=folder, digest="a digest")
 
 
 @pytest.fixture

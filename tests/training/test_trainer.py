@@ -289,7 +289,7 @@ def test_identity_is_what_it_has_been(build):
         "'dtype': 'bfloat16'})"
     )
     assert DataSettings.__dataclass_fields__.keys() == {
-        "pictures", "folder", "patches", "side", "shrink", "degradations", "validation", "seed",
+        "pictures", "folder", "patches", "side", "sizes", "degradations", "validation", "seed",
     }  # fmt: skip
     assert len(TrainSettings.__dataclass_fields__) == 21
 
