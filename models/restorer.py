@@ -24,6 +24,7 @@ from models.engine.upsampler import Tiling
 from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.faces.pipeline import FacePipeline
+from models.faces.report import notices_of
 from models.faces.task import face_task, loaded, open_faces, preview_of
 from models.grain import keep_noise
 from models.loading import digest_of, load_model
@@ -89,6 +90,7 @@ class Restorer:
         dtype: str = "auto",
         denoise: float | None = None,
         threads: int | None = None,
+        faces: bool = True,
     ) -> Restorer:
         """Load one network by name, or all that the planner knows to choose among.
 
@@ -101,6 +103,7 @@ class Restorer:
             denoise: 0 keeps the noise, 1 removes it; for a model that comes as a pair. Others have
                 ``RestoreOptions.denoise``.
             threads: None means the cores this process may use.
+            faces: load what restores faces, where its weights are.
 
         Raises:
             OptionsError: an unknown name, ``denoise`` where it means nothing, no threads or far too many.
@@ -127,7 +130,13 @@ class Restorer:
             )
             for name in names
         ]
-        return cls(models, engine=engine, threads=threads, blend=denoise, faces=open_faces(weights_dir, engine))
+        return cls(
+            models,
+            engine=engine,
+            threads=threads,
+            blend=denoise,
+            faces=open_faces(weights_dir, engine) if faces else "they were not to be loaded",
+        )
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -208,7 +217,7 @@ class Restorer:
             traits = look_at(picture)
             planes = Planes.of(picture)
             chosen = choose(self._models, picture, traits, options, planes=planes.count)
-            task = face_task(self._faces, picture, traits, chosen, options)
+            task = face_task(self._faces, picture, traits, chosen, options, should_stop=should_stop)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
             tiling = self._tiling(model, picture, chosen, options)
         work = planes.count * model.work(chosen.lq_wh, tiling)
@@ -242,7 +251,7 @@ class Restorer:
             threads=self.threads,
             source=data,
             strength=strength,
-            faces=task.recipe(),
+            faces=task.recipe(faces),
             blend=self._blend,
         )
         with clock.stage("encode"):
@@ -270,7 +279,7 @@ class Restorer:
             faces=faces,
             choice=explain(chosen),
             recipe={**recipe, "made": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds["total"]},
-            notices=(*picture.notices, *chosen.notices, *encoded.notices),
+            notices=(*picture.notices, *chosen.notices, *notices_of(faces), *encoded.notices),
         )
 
     def faces_preview(self, data: bytes, options: RestoreOptions | None = None) -> Pixels:

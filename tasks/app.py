@@ -116,6 +116,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         device=settings.worker_device,
         dtype=settings.worker_dtype,
         threads=settings.worker_threads,
+        faces=settings.faces != 0,
     )
     store = JobStore(connect(settings.redis_url.get_secret_value()))
     token = settings.bot_token.get_secret_value()

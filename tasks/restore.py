@@ -302,6 +302,7 @@ def wishes_of(job: Job, options: RestoreOptions) -> RestoreOptions:
     """
     try:
         left_out = tuple(int(number) for number in job.faces_left_out.split(",") if number)
-        return replace(options, faces=options.faces if job.faces < 0 else job.faces, faces_left_out=left_out)
+        is_open = job.faces >= 0 and options.faces != 0  # a worker that restores no faces cannot be asked to
+        return replace(options, faces=job.faces if is_open else options.faces, faces_left_out=left_out)
     except (ValueError, OptionsError) as error:
         raise JobFailedError("internal", f"faces={job.faces!r:.20}, left out {job.faces_left_out!r:.40}") from error

@@ -133,6 +133,8 @@ class Texts:
                 "ℹ️ The picture is soft, so I worked on a smaller copy of it, which takes less time."
             ),
             "fast_model": self._("ℹ️ Done by a quicker model, because the best one would have taken too long."),
+            "faces_failed": self._("ℹ️ A face could not be restored and stays as it is."),
+            "faces_no_time": self._("ℹ️ There was no time to restore every face."),
             "first_frame_only": self._("ℹ️ Only the first frame of the animation was restored."),
             "format_changed": self._("ℹ️ Saved in another format so that Telegram takes it."),
             "quality_reduced": self._("ℹ️ Compressed more than usual so that Telegram takes it."),

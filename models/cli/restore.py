@@ -118,8 +118,8 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not source.exists():
         raise OptionsError(f"{source} is not there")
-    if args.faces_preview and (source.is_dir() or args.faces_preview.suffix.lower() != ".png"):
-        usage_error("--faces-preview is a PNG file, of one picture")
+    if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, source, args.output)):
+        usage_error(complaint)
     prepare_process()
     if args.recipe:
         follow(args)
@@ -135,6 +135,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         dtype=args.dtype,
         denoise=args.denoise if by_weights or args.recipe else None,
         threads=args.threads,
+        faces=options.faces != 0,
     )
     if args.recipe:
         expect_same_faces(restorer, args.recipe_values)
@@ -249,6 +250,16 @@ def complain(source: Path, target: Path, format_: str | None) -> str | None:
         is_file = target.exists() and not target.is_dir()
         return f"{source} is a folder, so OUT must be one, and {target} is a file" if is_file else None
     return None if target.is_dir() else complain_of_name(target, format_)
+
+
+def complain_of_preview(preview: Path, source: Path, target: Path) -> str | None:
+    """What is wrong with the path of a preview; None if nothing is."""
+    if source.is_dir() or preview.suffix.lower() != ".png":
+        return "--faces-preview is a PNG file, of one picture"
+    for other, name in ((source, "IN"), (target, "OUT")):
+        if preview.absolute() == other.absolute() or (preview.exists() and other.exists() and preview.samefile(other)):
+            return f"--faces-preview is {name} itself: {preview}"
+    return None
 
 
 def complain_of_name(target: Path, format_: str | None) -> str | None:

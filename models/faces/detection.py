@@ -9,7 +9,8 @@ Measured by ``python -m benchmarks.faces``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,6 +71,7 @@ def find_faces(
     refine: bool = True,
     second: FaceDetector | None = None,
     limits: Limits | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[Face, ...]:
     """All faces worth a restoration.
 
@@ -79,6 +81,7 @@ def find_faces(
         refine: look at each closely. Without, the landmarks are the first pass's, and only score and size are limits.
         second: another detector, asked about each face that the first one is sure of.
         limits: what counts as a face.
+        check: called before each look; may raise.
 
     Returns:
         Faces in pixels of ``image``, the surest first. Their score is the lowest of those that ``detector`` gave.
@@ -88,12 +91,13 @@ def find_faces(
 
     def judged(found: list[Face]) -> tuple[Face, ...]:
         sure = [face for face in found if face.score >= limits.first_score and face.eye_distance >= limits.eye_distance]
-        return _judged(image, sure, detector, second, limits) if refine else tuple(sure)
+        return _judged(image, sure, detector, second, limits, check=check) if refine else tuple(sure)
 
-    faces = judged(_found(image, detector))
+    faces = judged(_found(image, detector, check))
     for quarters in (1, 3, 2):
         if faces:
             break
+        check()
         faces = judged(_found_turned(image, detector, quarters))
     return faces
 
@@ -107,7 +111,7 @@ class _Look:
     mirror_misfit: float
 
 
-def _found(image: RGB, detector: FaceDetector) -> list[Face]:
+def _found(image: RGB, detector: FaceDetector, check: Callable[[], None]) -> list[Face]:
     """What the detector takes for a face in the picture at several sizes; each once, the surest first."""
     faces: list[Face] = []
     seen: set[tuple[int, ...]] = set()
@@ -115,6 +119,7 @@ def _found(image: RGB, detector: FaceDetector) -> list[Face]:
         small = at_most(image, side)
         if small.shape not in seen:
             seen.add(small.shape)
+            check()
             factor_xy = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
             faces += [face.scaled(factor_xy) for face in detector(small)]
     return _each_once(faces)
@@ -131,7 +136,7 @@ def _found_turned(image: RGB, detector: FaceDetector, quarters: int) -> list[Fac
     }[quarters]
     factor_xy = image.shape[1] / width, image.shape[0] / height
     faces = detector(np.ascontiguousarray(np.rot90(small, quarters)))
-    return [_moved(face, back).scaled(factor_xy) for face in faces]
+    return _each_once([_moved(face, back).scaled(factor_xy) for face in faces])
 
 
 def _moved(face: Face, affine: Affine) -> Face:
@@ -143,27 +148,43 @@ def _moved(face: Face, affine: Affine) -> Face:
 
 def _each_once(faces: Sequence[Face]) -> list[Face]:
     """The surest of those that have their landmarks in about the same place; the surest first."""
-    kept: list[Face] = []
-    for face in sorted(faces, key=lambda face: -face.score)[:MOST_FOUND]:
-        if all(
-            _distance(face.landmarks, other.landmarks) > max(face.eye_distance, other.eye_distance) for other in kept
-        ):
+    waiting = sorted(filter(_is_sound, faces), key=lambda face: -face.score)[:MOST_FOUND]
+    landmarks = np.array([face.landmarks for face in waiting]).reshape(-1, 5, 2)
+    eyes = np.array([face.eye_distance for face in waiting])
+    open_, kept = np.ones(len(waiting), bool), []
+    for index, face in enumerate(waiting):
+        if open_[index]:
             kept.append(face)
+            apart = np.linalg.norm(landmarks - landmarks[index], axis=2).mean(axis=1)
+            open_ &= apart > np.maximum(eyes, eyes[index])
     return kept
 
 
+def _is_sound(face: Face) -> bool:
+    """Whether a detector gave numbers, and a box that has an inside."""
+    left, top, right, bottom = face.box_xyxy
+    numbers = (*face.box_xyxy, face.score, *face.landmarks.ravel().tolist())
+    return all(map(math.isfinite, numbers)) and left < right and top < bottom
+
+
 def _judged(
-    image: RGB, faces: list[Face], detector: FaceDetector, second: FaceDetector | None, limits: Limits
+    image: RGB,
+    faces: list[Face],
+    detector: FaceDetector,
+    second: FaceDetector | None,
+    limits: Limits,
+    *,
+    check: Callable[[], None],
 ) -> tuple[Face, ...]:
     """Those that are faces, with landmarks from a close look."""
-    looks = _looks(image, faces, detector)
+    looks = _looks(image, faces, detector, check)
     kept = [
         replace(face, score=min(face.score, look.score), landmarks=look.landmarks.astype(np.float32))
         for face, look in zip(faces, looks, strict=True)
         if look is not None and _plausible(face, look, limits)
     ]
     if second is not None:
-        checks = _looks(image, kept, second)
+        checks = _looks(image, kept, second, check)
         kept = [face for face, look in zip(kept, checks, strict=True) if _confirmed(face, look, limits)]
     return tuple(_each_once(kept))
 
@@ -193,10 +214,11 @@ def misfit(landmarks: NDArray[np.float32] | NDArray[np.float64]) -> float:
     return float(np.sqrt(np.square(ends - TEMPLATE).sum(axis=1).mean()) / TEMPLATE_EYE_DISTANCE)
 
 
-def _looks(image: RGB, faces: Sequence[Face], detector: FaceDetector) -> list[_Look | None]:
+def _looks(image: RGB, faces: Sequence[Face], detector: FaceDetector, check: Callable[[], None]) -> list[_Look | None]:
     """A close look at each face and at its mirror image."""
     looks: list[_Look | None] = []
     for start in range(0, len(faces), CLOSE_BATCH):
+        check()
         some = faces[start : start + CLOSE_BATCH]
         side = round(CLOSE_SIDE * detector.best_eye_distance / 32) * 32  # what a network of stride 32 likes
         affines = [_to_square(face, detector.best_eye_distance, side) for face in some]

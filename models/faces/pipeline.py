@@ -2,7 +2,7 @@
 
 faces = FacePipeline.open(weights_dir, engine)
 found = faces.find(original)
-ready = faces.restore(original, found, plain, size_wh)   # the one pass of the network
+ready = faces.restore(original, found, plain)   # the one pass of the network
 picture, reports = ready.shown(plain, strength=80)       # as often as you like, at any strength
 """
 
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from models.checkpoints.architecture import Role
 from models.engine.device import Engine
+from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, never_stop, no_progress
-from models.errors import OptionsError, RestorationStopped, WeightsMissing
+from models.errors import OptionsError, RestorationStopped, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.detection import find_faces
 from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
@@ -30,6 +31,7 @@ from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_
 from models.faces.identity import Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
 from models.faces.pasting import FaceLayer, face_layer
+from models.faces.regions import face_region
 from models.faces.report import FaceReport, Reason, in_reading_order
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
@@ -41,6 +43,7 @@ from models.weights import WeightsStore
 logger = logging.getLogger(__name__)
 
 DEFAULT_STRENGTH = 80.0
+ROLES: tuple[Role, ...] = ("restorer", "detector", "parser", "identity")
 BEHIND = 128.0  # level that transparent pixels are seen before: neither a bright nor a dark outline
 
 
@@ -76,7 +79,8 @@ class RestoredFaces:
         """
         if not 0 <= strength <= 100:
             raise OptionsError(f"the strength of faces is from 0 to 100, not {strength!r}")
-        picture = plain.copy() if strength else plain
+        is_shown = strength > 0 and any(candidate.layer is not None for candidate in self.candidates)
+        picture = plain.copy() if is_shown else plain
         outcomes = paste_guarded(
             picture,
             self.candidates,
@@ -136,12 +140,13 @@ class FacePipeline:
             WeightsMissing: no restorer or no detector is there; says which command brings them.
             WeightsRefused: what is there is damaged.
         """
-        here = {role: _installed(weights_dir, role) for role in ("restorer", "detector", "parser", "identity")}
+        here = {role: _installed(weights_dir, role) for role in ROLES}
         if not here["restorer"] or not here["detector"]:
             raise WeightsMissing(
                 f"no weights for faces in {weights_dir}; bring {', '.join(GROUPS['faces'])} with: "
                 "python -m models weights fetch faces"
             )
+        _expect_side(here["restorer"][0], weights_dir)
         restorer, parser, identity = (next(iter(here[role]), None) for role in ("restorer", "parser", "identity"))
         assert restorer is not None  # noqa: S101 - for the type checker
         detectors = here["detector"]
@@ -169,9 +174,16 @@ class FacePipeline:
         self.restorer(gray)
         self.seconds_per_face = time.perf_counter() - began
 
-    def find(self, original: Picture) -> tuple[Face, ...]:
-        """All faces worth a restoration, in reading order, in pixels of ``original``."""
-        return in_reading_order(find_faces(seen(original), self.detector, second=self.second))
+    def find(self, original: Picture, *, should_stop: ShouldStop = never_stop) -> tuple[Face, ...]:
+        """All faces worth a restoration, in reading order, in pixels of ``original``.
+
+        Raises:
+            OutOfMemory: there is none for looking.
+            RestorationStopped: ``should_stop`` said so.
+        """
+        with out_of_memory_named():
+            found = find_faces(seen(original), self.detector, second=self.second, check=lambda: check(should_stop))
+        return in_reading_order(found)
 
     def restore(
         self,
@@ -221,8 +233,7 @@ class FacePipeline:
                 )
                 continue
             affine = affine_after_scaling(aligned[index].affine, scale_xy)
-            layer = self._layer(plain, restored[index], affine, aligned[index].crop)
-            reason: Reason | None = None if layer else "failed"
+            layer, reason = self._layer(plain, restored[index], affine, aligned[index].crop)
             candidates.append(Candidate(landmarks=large.landmarks, affine=affine, layer=layer, reason=reason))
         return RestoredFaces(tuple(faces), tuple(candidates), self.embedder, self.likeness)
 
@@ -256,10 +267,16 @@ class FacePipeline:
             )  # fmt: skip
         return restore_crops(self.restorer, crops, on_progress=on_progress, should_stop=should_stop)
 
-    def _layer(self, plain: Pixels, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]) -> FaceLayer | None:
+    def _layer(
+        self, plain: Pixels, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]
+    ) -> tuple[FaceLayer | None, Reason | None]:
         if made.levels is None:
-            return None
-        return face_layer(plain, made.levels, affine, labels=None if self.parser is None else self.parser(crop))
+            return None, "failed"
+        if face_region(affine, (plain.shape[1], plain.shape[0])) is None:  # between the pixels of a reduced picture
+            return None, "too_small"
+        with out_of_memory_named():
+            labels = None if self.parser is None else self.parser(crop)
+        return face_layer(plain, made.levels, affine, labels=labels), None
 
 
 def face_engine(engine: Engine) -> Engine:
@@ -288,9 +305,24 @@ def check(should_stop: ShouldStop) -> None:
 
 
 def _installed(weights_dir: Path, role: Role) -> list[str]:
-    rows = [row for row in WeightsStore(weights_dir).list() if row.role == role and row.state == "present"]
+    """Names of the models there are for something: registered ones first.
+
+    Raises:
+        WeightsRefused: a registered one is damaged. Without the judge of likeness, say, nobody would notice.
+    """
+    rows = [row for row in WeightsStore(weights_dir).list() if row.role == role and row.state != "missing"]
+    damaged = [row.name for row in rows if row.state != "present"]
+    if damaged:
+        again = f"python -m models weights fetch {damaged[0]}"
+        raise WeightsRefused(f"{damaged[0]} in {weights_dir} is damaged; bring it again with: {again}")
     order = {name: place for place, name in enumerate(MODELS)}
     return sorted((row.name for row in rows), key=lambda name: (order.get(name, len(order)), name))
+
+
+def _expect_side(restorer: str, weights_dir: Path) -> None:
+    side = WeightsStore(weights_dir).verify(restorer).architecture.arguments.get("out_size")
+    if side != TEMPLATE_SIDE:
+        raise WeightsRefused(f"{restorer} restores faces of {side} px; here they have {TEMPLATE_SIDE}")
 
 
 def _is_onnx(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from models.faces.face import Face
 Status = Literal["restored", "weakened", "left"]
 Reason = Literal["unpicked", "too_small", "too_blurred", "no_time", "unlike", "failed"]
 
+NOTICES: Mapping[Reason, str] = {"failed": "faces_failed", "no_time": "faces_no_time"}
 SAME_ROW = 0.5  # of a face's height: middles no farther apart are in one row
 
 
@@ -25,7 +26,7 @@ class FaceReport:
         face: box, score and landmarks, in pixels of the picture that was given.
         status: ``restored`` as strongly as was asked; ``weakened`` for the likeness' sake; ``left`` as it was.
         reason: why it was not restored as asked: ``unpicked``, ``too_small`` or ``too_blurred`` to judge, ``unlike``
-            (too little of the person was left), ``failed``; None where it was.
+            (too little of the person was left), ``no_time`` (the picture's time was up), ``failed``; None where it was.
         strength: 0 to 100, used in the result.
         similarity: cosine between the face in the plain enlargement and in the result; None where nobody could tell.
         similarity_asked: the same at the strength that was asked for.
@@ -50,6 +51,12 @@ class FaceReport:
         return self.status == "left" and self.reason in {"unlike", "too_small", "too_blurred"}
 
 
+def notices_of(faces: Sequence[FaceReport]) -> tuple[str, ...]:
+    """Stable codes of what the owner should be told: ``faces_failed``, ``faces_no_time``."""
+    reasons = {face.reason for face in faces}
+    return tuple(code for reason, code in NOTICES.items() if reason in reasons)
+
+
 def in_reading_order(faces: Sequence[Face]) -> tuple[Face, ...]:
     """Row by row from the top, each from the left; the same faces in any order give the same.
 
@@ -59,7 +66,7 @@ def in_reading_order(faces: Sequence[Face]) -> tuple[Face, ...]:
     while left:
         first = left[0]
         height = first.box_xyxy[3] - first.box_xyxy[1]
-        row = [face for face in left if _middle(face)[1] - _middle(first)[1] <= SAME_ROW * height]
+        row = [face for face in left if face is first or _middle(face)[1] - _middle(first)[1] <= SAME_ROW * height]
         left = [face for face in left if face not in row]
         ordered += sorted(row, key=lambda face: (_middle(face)[0], _key(face)))
     return tuple(ordered)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.device import Engine
-from models.engine.watch import Progress, ShouldStop
-from models.errors import OptionsError, WeightsMissing
+from models.engine.watch import Progress, ShouldStop, never_stop
+from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
 from models.faces.face import Face
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline, seen
 from models.faces.preview import numbered_preview
@@ -69,13 +69,17 @@ class FaceTask:
         pixels, reports = restored.shown(result.pixels, strength=self.strength, should_stop=should_stop)
         return replace(result, pixels=pixels), reports
 
-    def recipe(self) -> Mapping[str, object] | None:
-        """For :func:`models.recipe.recipe_of`; None where nothing was to be done."""
-        if self.pipeline is None:
+    def recipe(self, reports: Sequence[FaceReport]) -> Mapping[str, object] | None:
+        """For :func:`models.recipe.recipe_of`: what was tried and did not fail; None where that is nothing.
+
+        The guard and what is too small come out the same again. What failed, or had no time, might not.
+        """
+        tried = [face.number for face in reports if face.reason not in {"unpicked", "no_time", "failed"}]
+        if self.pipeline is None or not tried:
             return None
         return {
             "faces": self.strength,
-            "faces_picked": None if self.wanted is None else list(self.wanted),
+            "faces_picked": tried,
             "faces_left_out": [],
             "faces_sha256": dict(self.pipeline.sha256),
         }
@@ -85,11 +89,11 @@ def wanted_faces(options: RestoreOptions, found: int) -> tuple[int, ...] | None:
     """Numbers of the faces that were picked and not left out; None: all of them.
 
     Raises:
-        OptionsError: a number is larger than there are faces.
+        OptionsError: a picked number is larger than there are faces. Leaving out who is not there is no mistake.
     """
-    named = (*(options.faces_picked or ()), *options.faces_left_out)
-    if named and max(named) > found:
-        raise OptionsError(f"there is no face number {max(named)}: {found} were found")
+    picked_ones = options.faces_picked or ()
+    if picked_ones and max(picked_ones) > found:
+        raise OptionsError(f"there is no face number {max(picked_ones)}: {found} were found")
     if options.faces_picked is None and not options.faces_left_out:
         return None
     picked = range(1, found + 1) if options.faces_picked is None else options.faces_picked
@@ -97,11 +101,14 @@ def wanted_faces(options: RestoreOptions, found: int) -> tuple[int, ...] | None:
 
 
 def open_faces(weights_dir: Path, engine: Engine) -> FacePipeline | str:
-    """What restores faces; where its weights are not there, the sentence that says so, which is also logged."""
+    """What restores faces; where nothing can, the sentence that says why, which is also logged."""
     try:
         return FacePipeline.open(weights_dir, engine)
     except WeightsMissing as exc:
         logger.info("faces are left as they are: %s", exc)
+        return str(exc)
+    except (WeightsError, OutOfMemory) as exc:
+        logger.warning("faces are left as they are: %s", exc)
         return str(exc)
 
 
@@ -117,23 +124,31 @@ def loaded(faces: FacePipeline | str) -> FacePipeline:
 
 
 def face_task(
-    faces: FacePipeline | str, picture: Picture, traits: Traits, chosen: Plan, options: RestoreOptions
+    faces: FacePipeline | str,
+    picture: Picture,
+    traits: Traits,
+    chosen: Plan,
+    options: RestoreOptions,
+    *,
+    should_stop: ShouldStop = never_stop,
 ) -> FaceTask:
     """Find the faces, and settle which are restored and how strongly; none in a drawing, unless it was asked for.
+
+    Where nothing was asked for and no time is left, nobody is looked for.
 
     Raises:
         OptionsError: asked for, and nothing restores faces; or a face that is not there was named.
     """
-    if options.faces:
+    there_are_s = None if options.max_seconds is None else max(0.0, options.max_seconds - chosen.estimate_s)
+    if options.faces or (options.faces is None and (options.faces_picked or options.faces_left_out)):
         pipeline = loaded(faces)
-    elif options.faces is None and traits.kind != "drawing" and not isinstance(faces, str):
+    elif options.faces is None and traits.kind != "drawing" and there_are_s != 0 and not isinstance(faces, str):
         pipeline = faces
     else:
         return FaceTask()
-    found = pipeline.find(picture)
+    found = pipeline.find(picture, should_stop=should_stop)
     wanted = wanted_faces(options, len(found))
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces
-    there_are_s = None if options.max_seconds is None else max(0.0, options.max_seconds - chosen.estimate_s)
     return FaceTask(pipeline, found, wanted, float(strength), there_are_s)
 
 

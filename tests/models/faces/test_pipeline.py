@@ -14,10 +14,11 @@ from PIL import Image
 
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
 from models.encoding import read_recipe
+from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
 from models.faces.identity import similarity
-from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
+from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline, check
 from models.picture import Picture
 from models.recipe import options_of
 from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
@@ -35,6 +36,7 @@ class KnowsWhere:
     """A detector for pictures whose faces were put there."""
 
     best_eye_distance = 50.0
+    sides = (640,)
 
     def __init__(self, *affines: Array) -> None:
         self.landmarks = [landmarks_of(affine) for affine in affines]
@@ -156,10 +158,10 @@ def test_what_is_left_out_is_pixel_for_pixel_the_plain_picture(restorer, wish):
     assert (result.faces_restored, result.faces_left) == (1, 0)
 
 
-@pytest.mark.parametrize("wish", [{"faces_picked": (3,)}, {"faces_left_out": (7, 1)}])
-def test_a_face_that_is_not_there_is_named(restorer, wish):
-    with pytest.raises(OptionsError, match=r"there is no face number [37]: 2 were found"):
-        restorer().restore(PHOTO, RestoreOptions(**PNG, **wish))
+def test_a_picked_face_that_is_not_there_is_named_and_one_left_out_is_no_mistake(restorer):
+    with pytest.raises(OptionsError, match=r"there is no face number 3: 2 were found"):
+        restorer().restore(PHOTO, RestoreOptions(**PNG, faces_picked=(3, 1)))
+    assert restorer().restore(PHOTO, RestoreOptions(**PNG, faces_left_out=(3,))).faces_restored == 2
 
 
 def test_by_default_photographs_have_their_faces_restored_and_drawings_only_when_asked(restorer):
@@ -188,6 +190,7 @@ def test_a_restorer_that_fails_leaves_the_picture_as_it_was(restorer, bad):
     result = restorer(bad).restore(PHOTO, RestoreOptions(**PNG, faces=100))
     assert not difference(result.data, plain.data).any()
     assert [(face.status, face.reason) for face in result.faces] == [("left", "failed")] * 2
+    assert result.notices[-1:] == ("faces_failed",)
 
 
 def test_somebody_else_s_face_is_not_shown_and_the_figures_can_be_computed_again(restorer):
@@ -266,6 +269,41 @@ def test_the_largest_faces_come_first_where_time_is_short(restorer):
     quick = RestoreOptions(**PNG, faces=100, max_seconds=60)
     result = restorer(seconds_per_face=40.0).restore(PHOTO, quick)
     assert [(face.status, face.reason) for face in result.faces] == [("restored", None), ("left", "no_time")]
+    assert result.notices[-1:] == ("faces_no_time",)
+    again = restorer().restore(PHOTO, options_of(read_recipe(result.data)))
+    assert again.data == result.data
+
+
+def test_nobody_is_looked_for_where_no_time_is_left_unless_asked_for(restorer, pipeline):
+    faces = pipeline()
+    faces.detector = None  # would be an error
+    assert restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, max_seconds=1e-9)).faces == ()
+
+
+def test_a_stop_is_heard_while_faces_are_looked_for(pipeline):
+    with pytest.raises(RestorationStopped):
+        find_faces(photograph(), KnowsWhere(*AFFINES), check=lambda: check(lambda: True))
+
+
+def test_a_recipe_of_a_picture_without_faces_can_be_followed_without_weights(restorer, pipeline):
+    faces = pipeline()
+    faces.detector = KnowsWhere()
+    result = restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=70))
+    assert read_recipe(result.data)["faces"] == 0
+    assert restorer(faces="none here").restore(PHOTO, options_of(read_recipe(result.data))).data == result.data
+
+
+def test_picking_is_asking_also_in_a_drawing_and_without_weights(restorer):
+    drawing = np.full((300, 400, 3), 255, np.uint8)
+    cv2.circle(drawing, (290, 140), 80, (30, 30, 200), -1)
+    assert len(restorer().restore(png(drawing), RestoreOptions(**PNG, faces_picked=(1,))).faces) == 2
+    with pytest.raises(OptionsError, match="faces cannot be restored: none here"):
+        restorer(faces="none here").restore(PHOTO, RestoreOptions(**PNG, faces_picked=(1,)))
+
+
+def test_a_picture_reduced_to_nothing_has_no_faces_to_show(restorer):
+    result = restorer().restore(PHOTO, RestoreOptions(outscale=0.004, output_format="png", faces=100))
+    assert {face.reason for face in result.faces} <= {"too_small", None}
 
 
 def test_the_preview_numbers_the_faces(restorer):

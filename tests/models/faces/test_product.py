@@ -116,7 +116,8 @@ def test_what_is_no_number_and_no_png_is_a_usage_error(weights, photo, tmp_path,
     assert wish[0] in capsys.readouterr().err
 
 
-def test_a_recipe_is_followed_and_refused_with_other_weights(weights, photo, tmp_path, capsys):
+def test_a_recipe_is_followed_and_refused_with_other_weights(weights, photo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("models.faces.restoring.RELATED", -2.0)  # what an untrained network makes is shown, too
     assert restore(weights, photo, tmp_path / "a.png", "--faces", 60, "--pick", 1) == 0
     again = ["restore", str(photo), str(tmp_path / "b.png"), "--recipe", str(tmp_path / "a.png"), "--weights-dir"]
     assert main([*again, str(weights)]) == 0
@@ -142,6 +143,38 @@ def test_without_a_restorer_or_a_detector_everything_else_works(weights, photo, 
         assert report(capsys)["faces"] == []
         assert restore(folder, photo, tmp_path / "a.png", "--faces", 50) == 1
         assert "weights fetch faces" in capsys.readouterr().err
+
+
+def test_damaged_weights_switch_faces_off_and_say_so(weights, photo, tmp_path, capsys, caplog):
+    for file in weights.glob("*.safetensors"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "face_recognition_sface_2021dec.onnx").write_bytes(b"not the judge of likeness")
+    with caplog.at_level("WARNING"):
+        assert restore(tmp_path, photo, tmp_path / "a.png", "--json") == 0
+    assert report(capsys)["faces"] == []
+    assert "face_recognition_sface_2021dec" in caplog.text
+    assert restore(tmp_path, photo, tmp_path / "a.png", "--faces", 50) == 1
+    assert "is damaged; bring it again" in capsys.readouterr().err
+
+
+def test_a_restorer_of_other_faces_is_refused_in_words(weights, photo, tmp_path, capsys):
+    for name in ("small", "own-detector"):
+        (tmp_path / f"{name}.safetensors").write_bytes((weights / f"{name}.safetensors").read_bytes())
+    file = tmp_path / "tiny.pth"
+    torch.save(GFPGANv1Clean(out_size=64, num_style_feat=16, num_mlp=2, num_feat=16).state_dict(), file)
+    WeightsStore(tmp_path).import_files((file,), name="tiny")
+    assert restore(tmp_path, photo, tmp_path / "a.png", "--faces", 50) == 1
+    assert "tiny restores faces of 64 px; here they have 512" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["IN", "OUT"])
+def test_a_preview_overwrites_neither_the_picture_nor_its_result(weights, photo, tmp_path, capsys, name):
+    own, out = tmp_path / "own.png", tmp_path / "out.png"
+    own.write_bytes(photo.read_bytes())
+    with pytest.raises(SystemExit):
+        restore(weights, own, out, "--faces-preview", {"IN": own, "OUT": out}[name])
+    assert f"--faces-preview is {name} itself" in capsys.readouterr().err
+    assert own.read_bytes() == photo.read_bytes()
 
 
 def test_networks_for_faces_are_no_upsamplers(weights, photo, tmp_path, capsys):
