@@ -26,8 +26,8 @@ $(VENV)/.ready: $(REQUIREMENTS)
 weights: setup ## fetch Real-ESRGAN's weights, once: better small photographs and drawings
 	@$(BIN)/python -m tasks.weights --fetch pictures
 
-faces: setup ## fetch what restores faces as well, once: 389 MB
-	@$(BIN)/python -m tasks.weights --fetch all
+faces: setup ## fetch what restores faces, once: 389 MB
+	@$(BIN)/python -m models weights fetch faces
 
 # The model that ships with the repository is enough; only where somebody deleted it is anything fetched.
 startable: setup

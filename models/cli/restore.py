@@ -227,9 +227,9 @@ def recipe_in(path: Path) -> dict[str, Any]:
 
 def face_numbers(text: str) -> tuple[int, ...]:
     """Numbers of faces, as they are given: 1,3."""
-    numbers = tuple(int(part) for part in text.split(","))
+    numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
     if min(numbers) < 1:
-        raise ValueError(f"faces are counted from 1, not from {min(numbers)}")
+        raise argparse.ArgumentTypeError(f"numbers of faces, which are counted from 1, with commas; not {text!r}")
     return numbers
 
 
@@ -241,7 +241,7 @@ def wanted_format(source: Path, target: Path, format_: OutputFormat | None) -> O
 
 def complain(source: Path, target: Path, format_: str | None) -> str | None:
     """What is wrong with the two paths, before anything is loaded; None if nothing is."""
-    if target.exists() and source.exists() and target.samefile(source):
+    if same_file(target, source):
         return f"OUT is IN itself: {target}"
     folder = next((parent for parent in (target, *target.absolute().parents) if parent.is_dir()), None)
     if folder is not None and not os.access(folder, os.W_OK | os.X_OK):
@@ -252,12 +252,19 @@ def complain(source: Path, target: Path, format_: str | None) -> str | None:
     return None if target.is_dir() else complain_of_name(target, format_)
 
 
+def same_file(one: Path, other: Path) -> bool:
+    """Whether two paths are, or would be once folders on the way are made, one file."""
+    resolved = one.resolve() == other.resolve()
+    normal = os.path.normpath(one.absolute()) == os.path.normpath(other.absolute())
+    return resolved or normal or (one.exists() and other.exists() and one.samefile(other))
+
+
 def complain_of_preview(preview: Path, source: Path, target: Path) -> str | None:
     """What is wrong with the path of a preview; None if nothing is."""
     if source.is_dir() or preview.suffix.lower() != ".png":
         return "--faces-preview is a PNG file, of one picture"
     for other, name in ((source, "IN"), (target, "OUT")):
-        if preview.absolute() == other.absolute() or (preview.exists() and other.exists() and preview.samefile(other)):
+        if same_file(preview, other):
             return f"--faces-preview is {name} itself: {preview}"
     return None
 

@@ -141,10 +141,11 @@ class FacePipeline:
             WeightsRefused: what is there is damaged.
         """
         here = {role: _installed(weights_dir, role) for role in ROLES}
+        lacking = [name for name in GROUPS["faces"] if not here[MODELS[name].role]]
         if not here["restorer"] or not here["detector"]:
             raise WeightsMissing(
-                f"no weights for faces in {weights_dir}; bring {', '.join(GROUPS['faces'])} with: "
-                "python -m models weights fetch faces"
+                f"for faces {', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} not in {weights_dir}; "
+                "bring what is missing with: python -m models weights fetch faces"
             )
         _expect_side(here["restorer"][0], weights_dir)
         restorer, parser, identity = (next(iter(here[role]), None) for role in ("restorer", "parser", "identity"))

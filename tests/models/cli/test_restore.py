@@ -232,3 +232,17 @@ def test_the_whole_command_runs_as_a_process(weights: Path, tmp_path: Path) -> N
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert np.asarray(opened(out.read_bytes())).shape == (20, 24)
+
+
+@pytest.mark.parametrize("detour", ["./nowhere/../old.png", "../{folder}/old.png", "nowhere/deeper/../../old.png"])
+def test_a_detour_to_the_picture_itself_is_seen_before_anything_is_written(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], detour: str
+) -> None:
+    lq = tmp_path / "old.png"
+    lq.write_bytes(png(noise(10, 12, 3)))
+    before = lq.read_bytes()
+    with pytest.raises(SystemExit):
+        restore(weights, lq, tmp_path / detour.format(folder=tmp_path.name))
+    assert "OUT is IN itself" in capsys.readouterr().err
+    assert lq.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [lq]
