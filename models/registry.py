@@ -150,7 +150,9 @@ def find_model(name: str, *, also: Iterable[str] = ()) -> ModelSpec:
 
 def names_of(role: Role) -> tuple[str, ...]:
     """The registered models of a role, the usual one first."""
-    return tuple(name for name, spec in MODELS.items() if spec.role == role)
+    places = {spec.name: place for place, spec in enumerate(_TABLE)}  # what was taken out and put back comes last
+    names = (name for name, spec in MODELS.items() if spec.role == role)
+    return tuple(sorted(names, key=lambda name: places.get(name, len(places))))
 
 
 def expect_role(name: str, found: Role, wanted: Role) -> None:

@@ -37,7 +37,7 @@ from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCr
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.pixels import Pixels
-from models.registry import GROUPS, MODELS
+from models.registry import GROUPS, MODELS, names_of
 from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
@@ -316,7 +316,7 @@ def _installed(weights_dir: Path, role: Role) -> list[str]:
     if damaged:
         again = f"python -m models weights fetch {damaged[0]}"
         raise WeightsRefused(f"{damaged[0]} in {weights_dir} is damaged; bring it again with: {again}")
-    order = {name: place for place, name in enumerate(MODELS)}
+    order = {name: place for place, name in enumerate(names_of(role))}
     return sorted((row.name for row in rows), key=lambda name: (order.get(name, len(order)), name))
 
 
