@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,17 +35,34 @@ def save_checkpoint(
     Raises:
         CheckpointError: it cannot be written; the old one stays.
     """
-    states = {name: part.state_dict() for name, part in parts.items()}
     half = path.with_suffix(".half")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with half.open("wb") as file:
-            torch.save({"step": step, "identity": dict(identity), "parts": states}, file)
-            file.flush()
-            os.fsync(file.fileno())  # or a power failure could leave the name without the bytes
-        half.replace(path)
+        with uninterrupted():
+            states = {name: part.state_dict() for name, part in parts.items()}
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with half.open("wb") as file:
+                torch.save({"step": step, "identity": dict(identity), "parts": states}, file)
+                file.flush()
+                os.fsync(file.fileno())  # or a power failure could leave the name without the bytes
+            half.replace(path)
     except (OSError, RuntimeError) as exc:  # torch turns a full disk into a RuntimeError
         raise CheckpointError(f"{path} cannot be written ({exc}); the last checkpoint is as it was") from exc
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of a block: torch turns one that meets its writer into an error of the disk."""
+    if threading.current_thread() is not threading.main_thread():  # signals never reach the others
+        yield
+        return
+    waiting: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if waiting:
+            raise KeyboardInterrupt
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, nn.Module | Optimizer], identity: Mapping[str, str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 import torch
@@ -181,3 +182,15 @@ def test_a_line_that_was_cut_off_is_dropped(tmp_path, torn):
         file.write(torn)
     Log(tmp_path / "log.csv", since=400)
     assert (tmp_path / "log.csv").read_text().splitlines() == ["step,loss,seconds", "20,0.5,1"]
+
+
+def test_ctrl_c_while_a_checkpoint_is_written_waits_for_the_end_of_it(kept):
+    class Interrupted(nn.Conv2d):
+        def state_dict(self, *args, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+            return super().state_dict(*args, **kwargs)
+
+    with pytest.raises(KeyboardInterrupt):
+        save_checkpoint(kept, {"network": Interrupted(3, 4, 3)}, IDENTITY, 8)
+    assert load_checkpoint(kept, {"network": nn.Conv2d(3, 4, 3)}, IDENTITY) == 8
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

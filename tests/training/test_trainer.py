@@ -360,7 +360,8 @@ def test_a_trainer_s_parts_are_all_it_is(build):
 
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler is installed")
 @pytest.mark.filterwarnings("ignore")  # of torch about itself, while it builds
-def test_a_built_run_learns_as_an_unbuilt_one_and_resumes_bit_for_bit(build):
+def test_a_built_run_learns_as_an_unbuilt_one_and_resumes_bit_for_bit(build, monkeypatch):
+    monkeypatch.setenv("SETUPTOOLS_USE_DISTUTILS", "stdlib")  # else it refuses where a test has imported that before
     plain, built = build(folder="plain"), build(folder="built", train__compile=True)
     plain.run()
     built.run()
