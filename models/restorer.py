@@ -23,9 +23,10 @@ from models.engine.model import CutWishes, Model
 from models.engine.upsampler import Tiling
 from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
+from models.faces.finding import FaceFinder
 from models.faces.pipeline import FacePipeline
 from models.faces.report import notices_of
-from models.faces.task import face_task, loaded, open_faces, preview_of
+from models.faces.task import face_task, open_faces, open_finder, preview_of
 from models.grain import keep_noise
 from models.loading import digest_of, load_model
 from models.options import RestoreOptions
@@ -55,6 +56,7 @@ class Restorer:
         threads: that torch and the encoders may use; torch's number is that of the whole process.
         blend: denoise strength of the networks, if they were blended of pairs; for the records.
         faces: what restores faces, or a sentence that says why nothing does.
+        finder: what finds faces for a preview, or such a sentence; None: ``faces`` does.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Restorer:
         threads: int,
         blend: float | None = None,
         faces: FacePipeline | str = "no weights for faces were loaded",
+        finder: FaceFinder | str | None = None,
     ) -> None:
         if not models:
             raise OptionsError("a restorer needs at least one model")
@@ -72,6 +75,7 @@ class Restorer:
         self._engine = engine
         self._blend = blend
         self._faces = faces
+        self._finder: FaceFinder | str = faces if finder is None else finder
         self._models = {model.name: model for model in models}
         self._decoder = Decoder()
         for model in models:
@@ -130,12 +134,14 @@ class Restorer:
             )
             for name in names
         ]
+        restoring = open_faces(weights_dir, engine) if faces else "they were not to be loaded"
         return cls(
             models,
             engine=engine,
             threads=threads,
             blend=denoise,
-            faces=open_faces(weights_dir, engine) if faces else "they were not to be loaded",
+            faces=restoring,
+            finder=open_finder(weights_dir, engine) if isinstance(restoring, str) else None,
         )
 
     @property
@@ -294,11 +300,12 @@ class Restorer:
 
         Raises:
             ImageError: the picture is at fault, or above a limit.
-            OptionsError: no weights for faces are loaded.
+            OptionsError: nothing that finds faces is loaded. What restores them is not needed.
         """
         options = options or RestoreOptions()
-        pipeline = loaded(self._faces)
-        return preview_of(pipeline, self._decoder.decode(data, limits_of(options)), options)
+        if isinstance(self._finder, str):
+            raise OptionsError(f"faces cannot be found: {self._finder}")
+        return preview_of(self._finder, self._decoder.decode(data, limits_of(options)), options)
 
     def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions) -> Tiling:
         """How the picture is cut; refuses here, with numbers, what the machine has no memory for."""

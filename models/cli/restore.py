@@ -141,6 +141,8 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         expect_same_faces(restorer, args.recipe_values)
     if args.faces_preview:
         write_preview(restorer, source, args.faces_preview, options)
+        if restorer.faces_off and options.faces is None:
+            say(f"faces are numbered, and left as they are: {restorer.faces_off}")
     report = report_json if args.json else report_line
     if source.is_dir():
         return restore_folder(restorer, source, args.output, options, report)
@@ -331,7 +333,7 @@ def write_preview(restorer: Restorer, path: Path, target: Path, options: Restore
     """Write a picture with its faces numbered.
 
     Raises:
-        RestorationError: the picture is at fault, or no weights for faces are here.
+        RestorationError: the picture is at fault, or nothing that finds faces is here.
     """
     from PIL import Image
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,29 +22,27 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, never_stop, no_progress
-from models.errors import OptionsError, RestorationStopped, WeightsMissing, WeightsRefused
+from models.errors import OptionsError, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
-from models.faces.detection import find_faces
-from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
 from models.faces.face import Face
+from models.faces.finding import FaceFinder, check, eight_bit_rgb, installed
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
 from models.faces.identity import Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
 from models.faces.pasting import FaceLayer, face_layer
 from models.faces.regions import face_region
-from models.faces.report import FaceReport, Reason, in_reading_order
+from models.faces.report import FaceReport, Reason
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.pixels import Pixels
-from models.registry import GROUPS, MODELS, names_of
+from models.registry import GROUPS, MODELS
 from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_STRENGTH = 80.0
 ROLES: tuple[Role, ...] = ("restorer", "detector", "parser", "identity")
-BEHIND = 128.0  # level that transparent pixels are seen before: neither a bright nor a dark outline
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,27 +103,21 @@ class RestoredFaces:
 
 
 @dataclass(kw_only=True)
-class FacePipeline:
+class FacePipeline(FaceFinder):
     """Everything that faces need, loaded. Used by one thread at a time.
 
     Args:
-        detector: finds faces.
-        restorer: restores them.
-        second: another detector, which has to agree; None: nobody is asked.
+        restorer: restores the faces that were found.
         parser: tells skin and hair from the rest; None: an oval has to do.
         embedder: tells people apart; None: the likeness is not judged.
         likeness: cosine between a face before and after, below which it is shown less.
-        sha256: digests of the weights, by role, for recipes.
         seconds_per_face: of the restorer, measured.
     """
 
-    detector: FaceDetector
     restorer: FaceRestorer
-    second: FaceDetector | None = None
     parser: FaceParser | None = None
     embedder: Embedder | None = None
     likeness: float = SAME_PERSON
-    sha256: Mapping[str, str] = field(default_factory=dict)
     seconds_per_face: float = 0.0
 
     @classmethod
@@ -140,7 +132,7 @@ class FacePipeline:
             WeightsMissing: no restorer or no detector is there; says which command brings them.
             WeightsRefused: what is there is damaged.
         """
-        here = {role: _installed(weights_dir, role) for role in ROLES}
+        here = {role: installed(weights_dir, role) for role in ROLES}
         lacking = [name for name in GROUPS["faces"] if not here[MODELS[name].role]]
         if not here["restorer"] or not here["detector"]:
             raise WeightsMissing(
@@ -150,21 +142,26 @@ class FacePipeline:
         _expect_side(here["restorer"][0], weights_dir)
         restorer, parser, identity = (next(iter(here[role]), None) for role in ("restorer", "parser", "identity"))
         assert restorer is not None  # noqa: S101 - for the type checker
-        detectors = here["detector"]
-        first = next((name for name in detectors if not _is_onnx(name)), detectors[0])
-        second = next((name for name in detectors if _is_onnx(name) != _is_onnx(first)), None)
-        used = {"restorer": restorer, "detector": first, "second": second, "parser": parser, "identity": identity}
+        finder = FaceFinder.among(weights_dir, engine)
+        used = {"restorer": restorer, "parser": parser, "identity": identity}
         faces = cls(
-            detector=_detector(first, weights_dir, engine),
+            detector=finder.detector,
+            second=finder.second,
+            found_by=finder.found_by,
             restorer=NetworkFaceRestorer(load_face_network(restorer, weights_dir), face_engine(engine)),
-            second=None if second is None else _detector(second, weights_dir, engine),
             parser=None if parser is None else FaceParser(load_face_network(parser, weights_dir), engine),
             embedder=None if identity is None else SFaceEmbedder(onnx_file(identity, weights_dir)),
-            sha256={role: digest_of(name, weights_dir, role=None) for role, name in used.items() if name is not None},
+            sha256={
+                **finder.sha256,
+                **{role: digest_of(name, weights_dir, role=None) for role, name in used.items() if name is not None},
+            },
         )
         faces.calibrate()
         guard = "guarded" if identity else "without a guard of likeness: its weights are not there"
-        logger.info("faces: %s, found by %s, %.1f s each, %s", restorer, first, faces.seconds_per_face, guard)
+        logger.info(
+            "faces: %s, found by %s, %.1f s each, %s",
+            restorer, faces.found_by, faces.seconds_per_face, guard,
+        )  # fmt: skip
         return faces
 
     def calibrate(self) -> None:
@@ -174,17 +171,6 @@ class FacePipeline:
         began = time.perf_counter()
         self.restorer(gray)
         self.seconds_per_face = time.perf_counter() - began
-
-    def find(self, original: Picture, *, should_stop: ShouldStop = never_stop) -> tuple[Face, ...]:
-        """All faces worth a restoration, in reading order, in pixels of ``original``.
-
-        Raises:
-            OutOfMemory: there is none for looking.
-            RestorationStopped: ``should_stop`` said so.
-        """
-        with out_of_memory_named():
-            found = find_faces(seen(original), self.detector, second=self.second, check=lambda: check(should_stop))
-        return in_reading_order(found)
 
     def restore(
         self,
@@ -214,7 +200,7 @@ class FacePipeline:
             RestorationStopped: ``should_stop`` said so.
         """
         reasons = self._reasons(original, faces, wanted, seconds)
-        image = seen(original)
+        image = eight_bit_rgb(original)
         height, width = plain.shape[:2]
         scale_xy = width / original.size_wh[0], height / original.size_wh[1]
         aligned = {
@@ -287,50 +273,7 @@ def face_engine(engine: Engine) -> Engine:
     return Engine(engine.device, torch.float32, "faces are restored in float32 on a CPU")
 
 
-def seen(original: Picture) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB: what detectors and restorers look at; what is transparent before a middle gray."""
-    pixels = original.pixels
-    levels = pixels if pixels.dtype == np.uint8 else np.rint(pixels * np.float32(1 / 257)).astype(np.uint8)
-    if levels.ndim == 2:
-        levels = np.repeat(levels[..., None], 3, axis=2)
-    if original.alpha is None:
-        return np.ascontiguousarray(levels, np.uint8)
-    share = original.alpha.astype(np.float32)[..., None] / np.float32(np.iinfo(original.alpha.dtype).max)
-    return np.asarray(np.rint(levels * share + np.float32(BEHIND) * (1 - share)), np.uint8)
-
-
-def check(should_stop: ShouldStop) -> None:
-    """Raise RestorationStopped if the caller wants to stop."""
-    if should_stop():
-        raise RestorationStopped("stopped at the caller's wish")
-
-
-def _installed(weights_dir: Path, role: Role) -> list[str]:
-    """Names of the models there are for something: registered ones first.
-
-    Raises:
-        WeightsRefused: a registered one is damaged. Without the judge of likeness, say, nobody would notice.
-    """
-    rows = [row for row in WeightsStore(weights_dir).list() if row.role == role and row.state != "missing"]
-    damaged = [row.name for row in rows if row.state != "present"]
-    if damaged:
-        again = f"python -m models weights fetch {damaged[0]}"
-        raise WeightsRefused(f"{damaged[0]} in {weights_dir} is damaged; bring it again with: {again}")
-    order = {name: place for place, name in enumerate(names_of(role))}
-    return sorted((row.name for row in rows), key=lambda name: (order.get(name, len(order)), name))
-
-
 def _expect_side(restorer: str, weights_dir: Path) -> None:
     side = WeightsStore(weights_dir).verify(restorer).architecture.arguments.get("out_size")
     if side != TEMPLATE_SIDE:
         raise WeightsRefused(f"{restorer} restores faces of {side} px; here they have {TEMPLATE_SIDE}")
-
-
-def _is_onnx(name: str) -> bool:
-    return name in MODELS and MODELS[name].is_onnx
-
-
-def _detector(name: str, weights_dir: Path, engine: Engine) -> FaceDetector:
-    if _is_onnx(name):
-        return YuNetDetector(onnx_file(name, weights_dir))
-    return RetinaFaceDetector(load_face_network(name, weights_dir), device=engine.device)

@@ -14,7 +14,8 @@ from models.engine.device import Engine
 from models.engine.watch import Progress, ShouldStop, never_stop
 from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
 from models.faces.face import Face
-from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline, seen
+from models.faces.finding import FaceFinder, eight_bit_rgb
+from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.preview import numbered_preview
 from models.faces.report import FaceReport
 from models.options import RestoreOptions
@@ -112,6 +113,14 @@ def open_faces(weights_dir: Path, engine: Engine) -> FacePipeline | str:
         return str(exc)
 
 
+def open_finder(weights_dir: Path, engine: Engine) -> FaceFinder | str:
+    """What finds faces, where nothing is needed that restores them; else the sentence that says what is missing."""
+    try:
+        return FaceFinder.among(weights_dir, engine)
+    except (WeightsError, OutOfMemory) as exc:
+        return str(exc)
+
+
 def loaded(faces: FacePipeline | str) -> FacePipeline:
     """What restores faces.
 
@@ -152,9 +161,9 @@ def face_task(
     return FaceTask(pipeline, found, wanted, float(strength), there_are_s)
 
 
-def preview_of(pipeline: FacePipeline, picture: Picture, options: RestoreOptions) -> NDArray[np.uint8]:
+def preview_of(finder: FaceFinder, picture: Picture, options: RestoreOptions) -> NDArray[np.uint8]:
     """(h, w, 3) uint8 RGB: the picture with its faces numbered, those that would be left out crossed out."""
-    found = pipeline.find(picture)
+    found = finder.find(picture)
     wanted = wanted_faces(options, len(found))
     left_out = [number for number in range(1, len(found) + 1) if wanted is not None and number not in wanted]
-    return numbered_preview(seen(picture), found, left_out=left_out)
+    return numbered_preview(eight_bit_rgb(picture), found, left_out=left_out)

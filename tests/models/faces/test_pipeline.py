@@ -17,8 +17,9 @@ from models.encoding import read_recipe
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
+from models.faces.finding import check
 from models.faces.identity import similarity
-from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline, check
+from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.picture import Picture
 from models.recipe import options_of
 from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
@@ -60,7 +61,7 @@ def crisper(crops: Array) -> Array:
 @pytest.fixture
 def pipeline(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FacePipeline]:
     """Pipelines that know where the faces are."""
-    monkeypatch.setattr("models.faces.pipeline.find_faces", lambda image, detector, **_: detector(image))
+    monkeypatch.setattr("models.faces.finding.find_faces", lambda image, detector, **_: detector(image))
 
     def build(restorer: Callable[[Array], Array] = crisper, **more: Any) -> FacePipeline:
         return FacePipeline(detector=KnowsWhere(*AFFINES), restorer=restorer, sha256={"restorer": "a" * 64}, **more)

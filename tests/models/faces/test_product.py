@@ -94,6 +94,39 @@ def test_a_preview_is_written_beside_the_result(weights, photo, tmp_path):
         assert preview.width / preview.height == pytest.approx(original.width / original.height, rel=0.01)
 
 
+@pytest.fixture(scope="module")
+def without_restorer(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder, but nothing in it restores faces."""
+    folder = tmp_path_factory.mktemp("found-only")
+    for file in weights.glob("*.safetensors"):
+        if file.stem != "own-restorer":
+            (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_a_preview_needs_nothing_that_restores_faces_and_says_once_that_they_stay(
+    weights, without_restorer, photo, tmp_path, capsys
+):
+    assert restore(weights, photo, tmp_path / "a.png", "--faces", 0, "--faces-preview", tmp_path / "with.png") == 0
+    assert capsys.readouterr().err == ""
+    preview = tmp_path / "without.png"
+    assert restore(without_restorer, photo, tmp_path / "b.png", "--faces-preview", preview) == 0
+    said = capsys.readouterr().err
+    assert (said.count("left as they are"), said.count("weights fetch faces"), said.count("\n")) == (1, 1, 1)
+    assert preview.read_bytes() == (tmp_path / "with.png").read_bytes()
+    assert np.array_equal(*(pixels_of((tmp_path / name).read_bytes()) for name in ("a.png", "b.png")))
+
+
+def test_a_preview_without_a_detector_is_one_line_that_says_what_brings_it(weights, photo, tmp_path, capsys):
+    for name in ("small", "own-restorer"):
+        (tmp_path / f"{name}.safetensors").write_bytes((weights / f"{name}.safetensors").read_bytes())
+    assert restore(tmp_path, photo, tmp_path / "a.png", "--faces-preview", tmp_path / "faces.png") == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: faces cannot be found: ")
+    assert "python -m models weights fetch detection_mobilenet0.25_Final" in line
+    assert not (tmp_path / "faces.png").exists()
+
+
 @pytest.mark.parametrize(
     ("wish", "words"),
     [

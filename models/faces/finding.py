@@ -1,0 +1,126 @@
+"""What finds the faces of a picture: detectors whose weights are there. Nothing here restores anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoints.architecture import Role
+from models.engine.device import Engine
+from models.engine.upsampler import out_of_memory_named
+from models.engine.watch import ShouldStop, never_stop
+from models.errors import RestorationStopped, WeightsMissing, WeightsRefused
+from models.faces.detection import find_faces
+from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
+from models.faces.face import Face
+from models.faces.report import in_reading_order
+from models.loading import digest_of, load_face_network, onnx_file
+from models.picture import Picture
+from models.registry import DEFAULT_DETECTOR, MODELS, names_of
+from models.weights import WeightsStore
+
+BEHIND = 128.0  # level that transparent pixels are seen before: neither a bright nor a dark outline
+
+
+@dataclass(kw_only=True)
+class FaceFinder:
+    """Finds faces. Used by one thread at a time.
+
+    Args:
+        detector: finds them.
+        second: another detector, which has to agree; None: nobody is asked.
+        found_by: name of the first detector's weights, for logs.
+        sha256: digests of the weights, by role, for recipes.
+    """
+
+    detector: FaceDetector
+    second: FaceDetector | None = None
+    found_by: str = "a detector of the caller's"
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, weights_dir: Path, engine: Engine) -> FaceFinder:
+        """Load what detectors are in the folder: registered ones first, then the user's own.
+
+        Args:
+            weights_dir: the weights folder.
+            engine: where they run.
+
+        Raises:
+            WeightsMissing: there is none; says which command brings one.
+            WeightsRefused: what is there is damaged.
+        """
+        names = installed(weights_dir, "detector")
+        if not names:
+            raise WeightsMissing(
+                f"nothing that finds faces is in {weights_dir}; "
+                f"bring it with: python -m models weights fetch {DEFAULT_DETECTOR}"
+            )
+        first = next((name for name in names if not _is_onnx(name)), names[0])
+        second = next((name for name in names if _is_onnx(name) != _is_onnx(first)), None)
+        used = {"detector": first, "second": second}
+        return FaceFinder(
+            detector=_detector(first, weights_dir, engine),
+            second=None if second is None else _detector(second, weights_dir, engine),
+            found_by=first,
+            sha256={role: digest_of(name, weights_dir, role=None) for role, name in used.items() if name is not None},
+        )
+
+    def find(self, original: Picture, *, should_stop: ShouldStop = never_stop) -> tuple[Face, ...]:
+        """All faces worth a restoration, in reading order, in pixels of ``original``.
+
+        Raises:
+            OutOfMemory: there is none for looking.
+            RestorationStopped: ``should_stop`` said so.
+        """
+        with out_of_memory_named():
+            image = eight_bit_rgb(original)
+            found = find_faces(image, self.detector, second=self.second, check=lambda: check(should_stop))
+        return in_reading_order(found)
+
+
+def eight_bit_rgb(original: Picture) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB: what detectors and restorers look at; what is transparent before a middle gray."""
+    pixels = original.pixels
+    levels = pixels if pixels.dtype == np.uint8 else np.rint(pixels * np.float32(1 / 257)).astype(np.uint8)
+    if levels.ndim == 2:
+        levels = np.repeat(levels[..., None], 3, axis=2)
+    if original.alpha is None:
+        return np.ascontiguousarray(levels, np.uint8)
+    share = original.alpha.astype(np.float32)[..., None] / np.float32(np.iinfo(original.alpha.dtype).max)
+    return np.asarray(np.rint(levels * share + np.float32(BEHIND) * (1 - share)), np.uint8)
+
+
+def check(should_stop: ShouldStop) -> None:
+    """Raise RestorationStopped if the caller wants to stop."""
+    if should_stop():
+        raise RestorationStopped("stopped at the caller's wish")
+
+
+def installed(weights_dir: Path, role: Role) -> list[str]:
+    """Names of the models there are for something: registered ones first.
+
+    Raises:
+        WeightsRefused: a registered one is damaged. Without the judge of likeness, say, nobody would notice.
+    """
+    rows = [row for row in WeightsStore(weights_dir).list() if row.role == role and row.state != "missing"]
+    damaged = [row.name for row in rows if row.state != "present"]
+    if damaged:
+        again = f"python -m models weights fetch {damaged[0]}"
+        raise WeightsRefused(f"{damaged[0]} in {weights_dir} is damaged; bring it again with: {again}")
+    order = {name: place for place, name in enumerate(names_of(role))}
+    return sorted((row.name for row in rows), key=lambda name: (order.get(name, len(order)), name))
+
+
+def _is_onnx(name: str) -> bool:
+    return name in MODELS and MODELS[name].is_onnx
+
+
+def _detector(name: str, weights_dir: Path, engine: Engine) -> FaceDetector:
+    if _is_onnx(name):
+        return YuNetDetector(onnx_file(name, weights_dir))
+    return RetinaFaceDetector(load_face_network(name, weights_dir), device=engine.device)
