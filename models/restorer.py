@@ -26,7 +26,7 @@ from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.faces.finding import FaceFinder
 from models.faces.pipeline import FacePipeline
 from models.faces.report import notices_of
-from models.faces.task import face_task, open_faces, open_finder, preview_of
+from models.faces.task import FaceTask, face_task, open_faces, open_finder, preview_of
 from models.grain import keep_noise
 from models.loading import digest_of, load_model
 from models.options import RestoreOptions
@@ -225,7 +225,7 @@ class Restorer:
             chosen = choose(self._models, picture, traits, options, planes=planes.count)
             task = face_task(self._faces, picture, traits, chosen, options, should_stop=should_stop)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
-            tiling = self._tiling(model, picture, chosen, options)
+            tiling = self._tiling(model, picture, chosen, options, task)
         work = planes.count * model.work(chosen.lq_wh, tiling)
         upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
@@ -307,8 +307,11 @@ class Restorer:
             raise OptionsError(f"faces cannot be found: {self._finder}")
         return preview_of(self._finder, self._decoder.decode(data, limits_of(options)), options)
 
-    def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions) -> Tiling:
-        """How the picture is cut; refuses here, with numbers, what the machine has no memory for."""
+    def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions, task: FaceTask) -> Tiling:
+        """How the picture is cut; refuses here, with numbers, what the machine has no memory for.
+
+        What its faces will take is left free. Where that leaves too little for the network the picture comes first.
+        """
         width, height = chosen.size_out_wh
         channels = (1 if picture.is_gray else 3) + (picture.alpha is not None)
         reserved = int(width * height * (channels * picture.pixels.itemsize + ENCODER_BYTES_PER_PIXEL))
@@ -321,6 +324,12 @@ class Restorer:
             tile=options.tile, overlap=options.overlap, border=options.border, placement=options.placement
         )
         engine = model.engine_for(precise=picture.is_16_bit)
+        for_faces = task.needed_bytes(picture, chosen.size_out_wh)
+        if for_faces:
+            try:
+                return model.tiling(chosen.lq_wh, wishes, engine, reserved_bytes=reserved + for_faces)
+            except OutOfMemory as exc:
+                logger.warning("faces need %.0f MB, which are not free beside the network: %s", for_faces / 1e6, exc)
         return model.tiling(chosen.lq_wh, wishes, engine, reserved_bytes=reserved)
 
     def _upscale(

@@ -69,6 +69,24 @@ class FaceLayer:
     change: Int16
 
 
+def layer_bytes(samples: int, itemsize: int) -> int:
+    """Bytes that a pixel of a layer's region takes as long as its picture is worked on.
+
+    The mask and the differences; what several layers add up to; and the pixels as they were, which the guard keeps.
+
+    Args:
+        samples: per pixel of the picture.
+        itemsize: bytes of one.
+    """
+    difference = np.dtype(np.int16).itemsize * samples
+    return 1 + 2 * difference + itemsize * samples
+
+
+def pasting_bytes(samples: int) -> int:
+    """Bytes per pixel of a layer's region that are taken for a moment: three maps of shares, and what they leave."""
+    return np.dtype(np.float32).itemsize * (3 + samples)
+
+
 def face_layer(
     picture: Pixels, restored: Float32, affine: Affine, *, labels: NDArray[np.uint8] | None = None
 ) -> FaceLayer:

@@ -29,7 +29,7 @@ from models.faces.finding import FaceFinder, check, eight_bit_rgb, installed
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
 from models.faces.identity import Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
-from models.faces.pasting import FaceLayer, face_layer
+from models.faces.pasting import FaceLayer, face_layer, layer_bytes, pasting_bytes
 from models.faces.regions import face_region
 from models.faces.report import FaceReport, Reason
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, restore_crops
@@ -42,6 +42,8 @@ from models.weights import WeightsStore
 logger = logging.getLogger(__name__)
 
 DEFAULT_STRENGTH = 80.0
+CROP_BYTES = TEMPLATE_SIDE**2 * 3 * (1 + 4)  # of a face as it was, uint8, and as it was restored, float32
+MATCHING_BYTES = 64_000_000  # maps of one crop, and strips of the picture, that are alive while a face is compared
 ROLES: tuple[Role, ...] = ("restorer", "detector", "parser", "identity")
 
 
@@ -178,8 +180,7 @@ class FacePipeline(FaceFinder):
         faces: Sequence[Face],
         plain: Pixels,
         *,
-        wanted: Sequence[int] | None = None,
-        seconds: float | None = None,
+        reasons: Sequence[Reason | None] | None = None,
         on_progress: Progress = no_progress,
         should_stop: ShouldStop = never_stop,
     ) -> RestoredFaces:
@@ -189,17 +190,15 @@ class FacePipeline(FaceFinder):
             original: the picture as it was decoded.
             faces: of :meth:`find`.
             plain: (H, W) or (H, W, 3), uint8 or uint16: ``original`` enlarged, in any size; left untouched.
-            wanted: numbers of the faces to restore, from 1; None: all.
-            seconds: there are for it; the largest faces are restored first. None: as many as it takes.
+            reasons: of :meth:`reasons_to_leave`; None: all faces are wanted, however long it takes.
             on_progress: called with rising fractions in [0, 1].
             should_stop: asked before every convolution.
 
         Raises:
-            OptionsError: there is no face of a wanted number.
-            OutOfMemory: there is not even room for one face.
+            OutOfMemory: there is none even for looking at the faces.
             RestorationStopped: ``should_stop`` said so.
         """
-        reasons = self._reasons(original, faces, wanted, seconds)
+        reasons = self.reasons_to_leave(original, faces) if reasons is None else reasons
         image = eight_bit_rgb(original)
         height, width = plain.shape[:2]
         scale_xy = width / original.size_wh[0], height / original.size_wh[1]
@@ -224,10 +223,47 @@ class FacePipeline(FaceFinder):
             candidates.append(Candidate(landmarks=large.landmarks, affine=affine, layer=layer, reason=reason))
         return RestoredFaces(tuple(faces), tuple(candidates), self.embedder, self.likeness)
 
-    def _reasons(
-        self, original: Picture, faces: Sequence[Face], wanted: Sequence[int] | None, seconds: float | None
+    def needed_bytes(self, original: Picture, faces: Sequence[Face], size_wh: tuple[int, int]) -> int:
+        """Main memory, or more, that restoring faces takes beside the enlarged picture.
+
+        Args:
+            original: the picture as it was decoded.
+            faces: those that are to be restored; the memory of none is 0.
+            size_wh: of the enlarged picture.
+        """
+        if not faces:
+            return 0
+        samples, itemsize = (1 if original.is_gray else 3), original.pixels.itemsize
+        scale_xy = size_wh[0] / original.size_wh[0], size_wh[1] / original.size_wh[1]
+        affines = (affine_after_scaling(estimate_affine(face.landmarks), scale_xy) for face in faces)
+        regions = [region for affine in affines if (region := face_region(affine, size_wh)) is not None]
+        whole = size_wh[0] * size_wh[1] * samples * itemsize  # the picture without faces stays, for other strengths
+        kept = sum(region.pixels for region in regions) * layer_bytes(samples, itemsize) + len(faces) * CROP_BYTES
+        pasting = max((region.pixels for region in regions), default=0) * pasting_bytes(samples)
+        return whole + kept + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
+
+    def _restorer_bytes(self) -> int:
+        return self.restorer.bytes_per_face if isinstance(self.restorer, NetworkFaceRestorer) else 0
+
+    def reasons_to_leave(
+        self,
+        original: Picture,
+        faces: Sequence[Face],
+        *,
+        wanted: Sequence[int] | None = None,
+        seconds: float | None = None,
     ) -> list[Reason | None]:
-        """Why each face is not restored; None where it is."""
+        """Why each face will not be restored; None where it will.
+
+        Args:
+            original: the picture as it was decoded.
+            faces: of :meth:`find`.
+            wanted: numbers of the faces to restore, from 1; None: all.
+            seconds: there are for it; the largest faces are restored first. None: as many as it takes.
+
+        Raises:
+            OptionsError: there is no face of a wanted number.
+        """
         beyond = [number for number in wanted or () if number > len(faces)]
         if beyond:
             raise OptionsError(f"there is no face number {beyond[0]}: {len(faces)} were found")

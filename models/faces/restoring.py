@@ -64,9 +64,14 @@ class NetworkFaceRestorer:
             self.network = network.eval().requires_grad_(requires_grad=False).to(engine.device, engine.dtype)
 
     @property
+    def bytes_per_face(self) -> int:
+        """Memory of the engine's device that is taken while one face is restored."""
+        return VALUES_PER_FACE * self.engine.dtype.itemsize
+
+    @property
     def at_once(self) -> int:
         """How many faces fit into the memory that is free now; at least one."""
-        device, per_face = self.engine.device.type, VALUES_PER_FACE * self.engine.dtype.itemsize
+        device, per_face = self.engine.device.type, self.bytes_per_face
         free, most = free_bytes(self.engine), MOST_AT_ONCE.get(device, 1)
         room = most * per_face if free is None else int(free * SHARE)
         if device == "cpu":

@@ -17,7 +17,7 @@ from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.preview import numbered_preview
-from models.faces.report import FaceReport
+from models.faces.report import FaceReport, Reason
 from models.options import RestoreOptions
 from models.picture import Picture
 from models.planning import Plan, Traits
@@ -32,25 +32,28 @@ class FaceTask:
     Args:
         pipeline: None: nothing.
         found: in reading order.
-        wanted: numbers of those to restore; None: all.
+        reasons: for each, why it is left; None: it is restored.
         strength: 0 to 100.
-        there_are_s: seconds for it; None: no limit.
     """
 
     pipeline: FacePipeline | None = None
     found: tuple[Face, ...] = ()
-    wanted: tuple[int, ...] | None = None
+    reasons: tuple[Reason | None, ...] = ()
     strength: float = 0.0
-    there_are_s: float | None = None
+
+    @property
+    def restored(self) -> tuple[Face, ...]:
+        """The faces that are to be restored."""
+        return tuple(face for face, reason in zip(self.found, self.reasons, strict=True) if reason is None)
 
     @property
     def seconds(self) -> float:
         """About how long it takes."""
-        if self.pipeline is None:
-            return 0.0
-        count = len(self.found if self.wanted is None else self.wanted)
-        seconds = self.pipeline.seconds_per_face * count
-        return seconds if self.there_are_s is None else min(seconds, self.there_are_s)
+        return 0.0 if self.pipeline is None else self.pipeline.seconds_per_face * len(self.restored)
+
+    def needed_bytes(self, picture: Picture, size_wh: tuple[int, int]) -> int:
+        """Main memory that it takes beside the result, whose size this is."""
+        return 0 if self.pipeline is None else self.pipeline.needed_bytes(picture, self.restored, size_wh)
 
     def done(
         self, picture: Picture, result: Picture, *, on_progress: Progress, should_stop: ShouldStop
@@ -62,8 +65,7 @@ class FaceTask:
             picture,
             self.found,
             result.pixels,
-            wanted=self.wanted,
-            seconds=self.there_are_s,
+            reasons=self.reasons,
             on_progress=on_progress,
             should_stop=should_stop,
         )
@@ -157,8 +159,9 @@ def face_task(
         return FaceTask()
     found = pipeline.find(picture, should_stop=should_stop)
     wanted = wanted_faces(options, len(found))
+    reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=there_are_s)
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces
-    return FaceTask(pipeline, found, wanted, float(strength), there_are_s)
+    return FaceTask(pipeline, found, tuple(reasons), float(strength))
 
 
 def preview_of(finder: FaceFinder, picture: Picture, options: RestoreOptions) -> NDArray[np.uint8]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -14,18 +16,20 @@ from PIL import Image
 
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
 from models.encoding import read_recipe
+from models.engine.model import Model
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
 from models.faces.finding import check
 from models.faces.identity import similarity
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
+from models.faces.restoring import NetworkFaceRestorer
 from models.picture import Picture
 from models.recipe import options_of
 from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
 from tests.models.faces.test_guard import embedder, somebody_else
 from tests.models.faces.test_restoring import BAD
-from tests.models.toys import Nearest, pixels_of, png, restorer_of, saved
+from tests.models.toys import FLOAT32, Does, Nearest, compact, pixels_of, png, restorer_of, saved
 
 Array = NDArray[Any]
 AFFINES = (to_crop_affine((110, 150), 2.6, 6), to_crop_affine((290, 140), 2.9, -9))
@@ -311,3 +315,55 @@ def test_the_preview_numbers_the_faces(restorer):
     preview = restorer().faces_preview(PHOTO, RestoreOptions(faces_left_out=(2,)))
     assert preview.shape[2] == 3
     assert (preview != restorer().faces_preview(PHOTO)).any()
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, depth):
+    near = [to_crop_affine((90 + 70 * column, 100 + 90 * row), 2.9, 5) for row in range(2) for column in range(4)]
+    pixels = photograph().astype(depth) * (np.iinfo(depth).max // 255)
+    original, plain = Picture(pixels=pixels), cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    faces = pipeline(embedder=embedder, likeness=0.9)
+    faces.detector = KnowsWhere(*near)
+    found = faces.find(original)
+    faces.restore(original, found[:1], plain)  # what is made once for all pictures
+    tracemalloc.start()
+    try:
+        ready = faces.restore(original, found, plain)
+        ready.shown(plain, strength=100)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    reserved = faces.needed_bytes(original, found, (plain.shape[1], plain.shape[0]))
+    assert len(found) == 8
+    assert taken <= reserved <= 3 * taken
+
+
+def test_a_network_for_faces_has_its_memory_reserved_too(pipeline):
+    small = pipeline()
+    large = pipeline(NetworkFaceRestorer(Does(lambda lq: lq), FLOAT32))
+    original, found = Picture(pixels=photograph()), small.find(Picture(pixels=photograph()))
+    more = large.needed_bytes(original, found, (800, 600)) - small.needed_bytes(original, found, (800, 600))
+    assert 0.5e9 < more < 0.9e9
+    assert large.needed_bytes(original, (), (800, 600)) == 0
+
+
+def test_the_picture_is_cut_for_what_its_faces_leave_and_comes_first_where_that_is_nothing(
+    pipeline, monkeypatch, caplog
+):
+    reserved: list[int] = []
+    tiling = Model.tiling
+
+    def spied(self: Model, *args: Any, reserved_bytes: int = 0) -> Any:
+        reserved.append(reserved_bytes)
+        return tiling(self, *args, reserved_bytes=reserved_bytes)
+
+    monkeypatch.setattr(Model, "tiling", spied)
+    photo = Picture(pixels=photograph())
+    for_faces = pipeline().needed_bytes(photo, pipeline().find(photo), (800, 600))
+    with closing(restorer_of(compact(SCALE), faces=pipeline())) as restorer:
+        for strength in (100, 0):
+            restorer.restore(PHOTO, RestoreOptions(**PNG, faces=strength))
+        assert reserved[0] - reserved[1] == for_faces > 0
+        monkeypatch.setattr("models.engine.model.free_bytes", lambda _engine: for_faces)
+        assert restorer.restore(PHOTO, RestoreOptions(**PNG, faces=100)).faces_restored == 2
+    assert "not free beside the network" in caplog.text
