@@ -24,7 +24,7 @@ class Restored:
         device: ``cpu`` or ``cuda:0``.
         dtype: number format that was used for this picture.
         seconds: per stage: decode, plan, upscale, colours, faces, encode, total.
-        estimate_s: what the whole was expected to take before the work began.
+        estimate_s: what the whole, faces included, was expected to take when the picture had been looked at.
         faces: what became of every face that was found, in reading order.
         choice: why this model and this scale, in English.
         recipe: everything needed to make the same bytes again, see :mod:`models.recipe`, with ``made`` and ``seconds``.

@@ -33,7 +33,7 @@ from models.options import RestoreOptions
 from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.planning import Plan, estimates, explain, look_at
+from models.planning import Plan, estimates, explain, look_at, with_faces
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
@@ -179,7 +179,11 @@ class Restorer:
         return self._models[model].seconds_per_pixel
 
     def estimates(self, options: RestoreOptions) -> tuple[tuple[int, float], ...]:
-        """Pixels of a sharp photograph, rising, and the seconds it would take under these options."""
+        """Pixels of a sharp photograph, rising, and the seconds it would take under these options.
+
+        For those who have not seen the picture, such as whoever reads a worker's card: it has no faces. What
+        :class:`models.restored.Restored` says was expected, and why, has those that were found in it.
+        """
         return estimates(candidates_of(self._models), budget_of(options))
 
     def close(self) -> None:
@@ -228,6 +232,7 @@ class Restorer:
             tiling = self._tiling(model, picture, chosen, options, task)
         work = planes.count * model.work(chosen.lq_wh, tiling)
         upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
+        chosen = with_faces(chosen, len(task.restored), task.seconds)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
         with clock.stage("upscale"):
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)

@@ -26,6 +26,7 @@ def estimates(
 
     Sizes that would be refused are left out. Between two sizes, interpolate between the logarithms. The seconds of
     one model rise with the pixels, those of the table fall where a larger picture has to make do with a quicker one.
+    There are no faces in them: how many a picture has is known only when it has been looked at.
 
     Args:
         candidates: what this machine can run.

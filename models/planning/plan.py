@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from models.errors import ImageTooLarge, OptionsError, ResultTooLarge
 from models.planning.offers import Budget, Candidate, Kind, Wishes, find_candidate
-from models.planning.reasons import Choice, Reason, reasons_of
+from models.planning.reasons import TIME_CODES, Choice, Reason, reasons_of
 from models.planning.scales import ladder
 from models.planning.traits import Traits
 from models.planning.ways import Way, ways_to
@@ -56,7 +56,7 @@ class Plan:
         lq_wh: what the network sees; smaller than the original where it is reduced first.
         outscale: result side over the original's side.
         size_out_wh: of the result.
-        estimate_s: everything from the file to the file.
+        estimate_s: everything from the file to the file; without its faces, see :func:`with_faces`.
         reasons: why, in the order in which it is told.
         notices: stable codes of what the owner must be told: ``scale_limited`` (grows less than usual),
             ``cleaned_only`` (does not grow), ``reduced_first`` (the network sees a reduced copy),
@@ -71,6 +71,25 @@ class Plan:
     estimate_s: float
     reasons: tuple[Reason, ...]
     notices: tuple[str, ...] = ()
+
+
+def with_faces(planned: Plan, count: int, seconds: float) -> Plan:
+    """The same plan with the faces in its time, which are known only when the picture has been looked at.
+
+    Args:
+        planned: of :func:`plan`.
+        count: how many are to be restored.
+        seconds: that they will take together.
+    """
+    if not count:
+        return planned
+    whole_s = planned.estimate_s + seconds
+    told = [
+        reason._replace(params={**reason.params, "seconds": whole_s}) if reason.code in TIME_CODES else reason
+        for reason in planned.reasons
+    ]
+    faces = Reason("time_of_faces", {"faces_s": seconds, "count": count})
+    return replace(planned, estimate_s=whole_s, reasons=(*told, faces))
 
 
 def plan(

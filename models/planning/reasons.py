@@ -10,6 +10,8 @@ from models.planning.offers import Budget, Kind, Wishes
 from models.planning.scales import USUAL_OUTSCALE
 from models.planning.ways import Way
 
+TIME_CODES = ("time", "over_time")  # of the reasons that tell the whole time
+
 
 class Reason(NamedTuple):
     """Why something was chosen: a stable code and the numbers of its sentence, see :func:`sentence`."""

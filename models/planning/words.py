@@ -28,6 +28,7 @@ SENTENCES: Mapping[str, str] = {
     "reduced_soft": "Reduced by {factor} first, which loses nothing of a picture this soft and saves the {best_s} s "
     "that all of it would take",
     "time": "It will take about {seconds} s",
+    "time_of_faces": "{faces_s} s of that is for faces, of which {count} will be restored",
     "over_time": "It will take about {seconds} s, more than the {allowed_s} s allowed, because of what was asked for",
 }
 
@@ -61,6 +62,7 @@ def _kind(value: str | int | float) -> str:
 
 SHOWN_AS: Mapping[str, Callable[[str | int | float], str]] = {
     "seconds": _seconds, "best_s": _seconds, "allowed_s": _seconds, "patience_s": _seconds,
+    "faces_s": _seconds,
     "outscale": _number, "wanted": _number, "factor": _number,
     "needed": _count, "most": _count,
     "kind": _kind, "purpose": _kind,

@@ -367,3 +367,22 @@ def test_the_picture_is_cut_for_what_its_faces_leave_and_comes_first_where_that_
         monkeypatch.setattr("models.engine.model.free_bytes", lambda _engine: for_faces)
         assert restorer.restore(PHOTO, RestoreOptions(**PNG, faces=100)).faces_restored == 2
     assert "not free beside the network" in caplog.text
+
+
+def test_people_are_told_a_time_with_the_faces_in_it(restorer):
+    with_them = restorer(seconds_per_face=3.5).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    one = restorer(seconds_per_face=3.5).restore(PHOTO, RestoreOptions(**PNG, faces=100, faces_picked=(2,)))
+    without = restorer(seconds_per_face=3.5).restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    assert with_them.estimate_s - without.estimate_s == pytest.approx(7, abs=0.5)
+    assert one.estimate_s - without.estimate_s == pytest.approx(3.5, abs=0.5)
+    assert f"about {with_them.estimate_s:.1f} s. 7.0 s of that is for faces, of which 2 will be" in with_them.choice
+    assert "faces" not in without.choice
+
+
+def test_faces_that_will_be_left_take_no_time(restorer):
+    small = png(cv2.resize(photograph(), None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA))
+    tiny = restorer(seconds_per_face=30.0)
+    tiny._faces.detector = KnowsWhere(*(affine @ np.diag([10, 10, 1]) for affine in AFFINES))
+    result = tiny.restore(small, RestoreOptions(**PNG, faces=100))
+    assert [face.reason for face in result.faces] == ["too_small"] * 2
+    assert result.estimate_s < 30
