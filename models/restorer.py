@@ -290,7 +290,7 @@ class Restorer:
             faces=faces,
             choice=explain(chosen),
             recipe={**recipe, "made": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds["total"]},
-            notices=(*picture.notices, *chosen.notices, *notices_of(faces), *encoded.notices),
+            notices=(*picture.notices, *chosen.notices, *task.notices, *notices_of(faces), *encoded.notices),
         )
 
     def faces_preview(self, data: bytes, options: RestoreOptions | None = None) -> Pixels:

@@ -22,7 +22,7 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, never_stop, no_progress
-from models.errors import OptionsError, WeightsMissing, WeightsRefused
+from models.errors import OptionsError, OutOfMemory, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, check, eight_bit_rgb, installed
@@ -32,7 +32,7 @@ from models.faces.parsing import FaceParser
 from models.faces.pasting import FaceLayer, face_layer, layer_bytes, pasting_bytes
 from models.faces.regions import face_region
 from models.faces.report import FaceReport, Reason
-from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, restore_crops
+from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, give_back, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.pixels import Pixels
@@ -297,9 +297,14 @@ class FacePipeline(FaceFinder):
             return None, "failed"
         if face_region(affine, (plain.shape[1], plain.shape[0])) is None:  # between the pixels of a reduced picture
             return None, "too_small"
-        with out_of_memory_named():
-            labels = None if self.parser is None else self.parser(crop)
-        return face_layer(plain, made.levels, affine, labels=labels), None
+        try:
+            with out_of_memory_named():
+                labels = None if self.parser is None else self.parser(crop)
+                return face_layer(plain, made.levels, affine, labels=labels), None
+        except OutOfMemory as exc:
+            logger.warning("comparing a face failed: %s", exc)
+        give_back()
+        return None, "failed"
 
 
 def face_engine(engine: Engine) -> Engine:

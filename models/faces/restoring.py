@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.engine.device import Engine
-from models.engine.memory import MOST_HOST_BYTES, SHARE, free_bytes
+from models.engine.memory import MOST_HOST_BYTES, SHARE, free_bytes, give_back_memory
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, before_each_convolution, never_stop, no_progress
-from models.errors import RestorationStopped
+from models.errors import OutOfMemory, RestorationStopped
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +92,7 @@ class NetworkFaceRestorer:
             OutOfMemory: not even one fits.
             RestorationStopped: ``should_stop`` said so.
         """
+        self._expect_room()
 
         def check(_conv: nn.Conv2d, _lq: Tensor) -> None:
             if should_stop():
@@ -103,6 +104,12 @@ class NetworkFaceRestorer:
                 part = slice(start, start + at_once)
                 made[part] = self._levels(self._forward(crops[part]))
         return made
+
+    def _expect_room(self) -> None:
+        """Refuse where the system would not: it promises memory that it has not got, and kills who uses it."""
+        free = free_bytes(self.engine) if self.engine.device.type == "cpu" else None
+        if free is not None and free < self.bytes_per_face:
+            raise OutOfMemory(f"a face needs {self.bytes_per_face / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free")
 
     def _forward(self, crops: Crops) -> Tensor:
         there = torch.from_numpy(np.ascontiguousarray(crops)).to(self.engine.device).permute(0, 3, 1, 2)
@@ -137,10 +144,14 @@ def restore_crops(
 ) -> tuple[RestoredCrop, ...]:
     """Restore every face of a picture. One that fails does not take the others with it.
 
+    Where memory runs out, what can be given back is, and from there on the faces go one at a time. There is no smaller
+    plan above to fall back on: the picture is enlarged by now, and is worth more than its faces. So a face that does
+    not fit alone either is one that failed.
+
     Args:
         restorer: gets stacks of crops, never more than ``at_once``.
         crops: (512, 512, 3) uint8 RGB each.
-        at_once: a hint; where a stack fails its faces are tried one by one.
+        at_once: of a stack; where one fails its faces are tried one by one.
         on_progress: called with rising fractions in [0, 1] after each stack.
         should_stop: asked before each stack.
 
@@ -151,18 +162,27 @@ def restore_crops(
         RestorationStopped: ``should_stop`` said so, or the restorer was stopped.
     """
     done: list[RestoredCrop] = []
-    for start in range(0, len(crops), max(1, at_once)):
+    step = max(1, at_once)
+    while len(done) < len(crops):
         if should_stop():
             raise RestorationStopped("stopped at the caller's wish")
-        stack = list(crops[start : start + max(1, at_once)])
+        stack = list(crops[len(done) : len(done) + step])
         made = _tried(restorer, stack)
-        if len(stack) > 1:
-            made = [
-                _tried(restorer, [lq])[0] if crop.levels is None else crop for lq, crop in zip(stack, made, strict=True)
-            ]
+        if made is None:
+            give_back()
+            step, stack = 1, stack[:1]
+            made = _tried(restorer, stack) or [RestoredCrop(None, "out of memory")]
+        elif len(stack) > 1:
+            made = [_alone(restorer, lq) if crop.levels is None else crop for lq, crop in zip(stack, made, strict=True)]
         done.extend(made)
         on_progress(len(done) / len(crops))
     return tuple(done)
+
+
+def give_back() -> None:
+    """Free what nobody uses, on the host and on a GPU. Call it outside of the ``except``: an error holds tensors."""
+    give_back_memory()
+    torch.cuda.empty_cache()  # does nothing where no GPU is in use
 
 
 def failure_of(crop: Crops, levels: Levels) -> str | None:
@@ -196,11 +216,21 @@ def _patches(image: Crops | Levels) -> Levels:
     return np.asarray(cv2.resize(gray, (PATCHES, PATCHES), interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _tried(restorer: FaceRestorer, stack: list[Crops]) -> list[RestoredCrop]:
+def _alone(restorer: FaceRestorer, lq: Crops) -> RestoredCrop:
+    made = _tried(restorer, [lq])
+    return RestoredCrop(None, "out of memory") if made is None else made[0]
+
+
+def _tried(restorer: FaceRestorer, stack: list[Crops]) -> list[RestoredCrop] | None:
+    """One for each; None where memory ran out."""
     try:
-        made = np.asarray(restorer(np.stack(stack)))
+        with out_of_memory_named():
+            made = np.asarray(restorer(np.stack(stack)))
     except RestorationStopped:
         raise
+    except OutOfMemory as exc:
+        logger.warning("restoring %d faces at once: %s", len(stack), exc)
+        return None
     except Exception as exc:  # noqa: BLE001  # whatever a restorer dies of: the picture is delivered without its faces
         logger.warning("restoring %d faces failed: %s: %s", len(stack), type(exc).__name__, exc)
         return [RestoredCrop(None, type(exc).__name__)] * len(stack)

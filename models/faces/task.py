@@ -11,13 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.device import Engine
+from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, never_stop
 from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.preview import numbered_preview
-from models.faces.report import FaceReport, Reason
+from models.faces.report import NOTICES, FaceReport, Reason
+from models.faces.restoring import give_back
 from models.options import RestoreOptions
 from models.picture import Picture
 from models.planning import Plan, Traits
@@ -34,12 +36,14 @@ class FaceTask:
         found: in reading order.
         reasons: for each, why it is left; None: it is restored.
         strength: 0 to 100.
+        notices: stable codes of what the owner should be told, beside those of the faces.
     """
 
     pipeline: FacePipeline | None = None
     found: tuple[Face, ...] = ()
     reasons: tuple[Reason | None, ...] = ()
     strength: float = 0.0
+    notices: tuple[str, ...] = ()
 
     @property
     def restored(self) -> tuple[Face, ...]:
@@ -58,19 +62,29 @@ class FaceTask:
     def done(
         self, picture: Picture, result: Picture, *, on_progress: Progress, should_stop: ShouldStop
     ) -> tuple[Picture, tuple[FaceReport, ...]]:
-        """The result with its faces, and what became of each."""
+        """The result with its faces, and what became of each; without them where there is no memory for that."""
         if self.pipeline is None or not self.found:
             return result, ()
-        restored = self.pipeline.restore(
-            picture,
-            self.found,
-            result.pixels,
-            reasons=self.reasons,
-            on_progress=on_progress,
-            should_stop=should_stop,
+        give_back()  # what the network that enlarged the picture had
+        try:
+            with out_of_memory_named():
+                restored = self.pipeline.restore(
+                    picture,
+                    self.found,
+                    result.pixels,
+                    reasons=self.reasons,
+                    on_progress=on_progress,
+                    should_stop=should_stop,
+                )
+                pixels, reports = restored.shown(result.pixels, strength=self.strength, should_stop=should_stop)
+        except OutOfMemory as exc:
+            logger.warning("faces are left as they are: %s", exc)
+        else:
+            return replace(result, pixels=pixels), reports
+        return result, tuple(
+            FaceReport(number=number, face=face, status="left", reason=reason or "failed")
+            for number, (face, reason) in enumerate(zip(self.found, self.reasons, strict=True), start=1)
         )
-        pixels, reports = restored.shown(result.pixels, strength=self.strength, should_stop=should_stop)
-        return replace(result, pixels=pixels), reports
 
     def recipe(self, reports: Sequence[FaceReport]) -> Mapping[str, object] | None:
         """For :func:`models.recipe.recipe_of`: what was tried and did not fail; None where that is nothing.
@@ -157,11 +171,24 @@ def face_task(
         pipeline = faces
     else:
         return FaceTask()
-    found = pipeline.find(picture, should_stop=should_stop)
+    found = _found(pipeline, picture, should_stop)
+    if found is None:
+        return FaceTask(notices=(NOTICES["failed"],))
     wanted = wanted_faces(options, len(found))
     reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=there_are_s)
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces
     return FaceTask(pipeline, found, tuple(reasons), float(strength))
+
+
+def _found(finder: FaceFinder, picture: Picture, should_stop: ShouldStop) -> tuple[Face, ...] | None:
+    """The faces; None where there is no memory for looking, also when all that can be is given back."""
+    for _ in range(2):
+        try:
+            return finder.find(picture, should_stop=should_stop)
+        except OutOfMemory as exc:
+            logger.warning("looking for faces: %s", exc)
+        give_back()
+    return None
 
 
 def preview_of(finder: FaceFinder, picture: Picture, options: RestoreOptions) -> NDArray[np.uint8]:

@@ -386,3 +386,45 @@ def test_faces_that_will_be_left_take_no_time(restorer):
     result = tiny.restore(small, RestoreOptions(**PNG, faces=100))
     assert [face.reason for face in result.faces] == ["too_small"] * 2
     assert result.estimate_s < 30
+
+
+def no_room(*_: object, **__: object) -> Any:
+    raise MemoryError("no")
+
+
+@pytest.mark.parametrize("where", ["pipeline.align_face", "pipeline.face_layer", "pipeline.paste_guarded"])
+def test_no_memory_for_faces_is_a_picture_without_them_that_says_so(restorer, monkeypatch, where):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    monkeypatch.setattr(f"models.faces.{where}", no_room)
+    result = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=100, faces_left_out=(1,)))
+    assert not difference(result.data, plain.data).any()
+    assert [face.reason for face in result.faces] == ["unpicked", "failed"]
+    assert result.notices[-1:] == ("faces_failed",)
+
+
+def test_no_memory_for_looking_is_tried_twice_and_then_a_picture_without_faces(restorer, monkeypatch):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    tries: list[int] = []
+
+    def find(image: Array, detector: KnowsWhere, **_: object) -> tuple[Face, ...]:
+        tries.append(1)
+        return no_room() if len(tries) != 2 else detector(image)
+
+    built = restorer()
+    monkeypatch.setattr("models.faces.finding.find_faces", find)
+    assert built.restore(PHOTO, RestoreOptions(**PNG, faces=100)).faces_restored == 2
+    monkeypatch.setattr("models.faces.finding.find_faces", no_room)
+    result = built.restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_failed",))
+
+
+def test_one_face_without_room_leaves_the_other_restored(restorer):
+    tries: list[int] = []
+
+    def greedy(crops: Array) -> Array:
+        tries.append(len(crops))
+        return no_room() if len(tries) <= 2 else crisper(crops)
+
+    result = restorer(greedy).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert [(face.status, face.reason) for face in result.faces] == [("left", "failed"), ("restored", None)]
+    assert tries == [1, 1, 1]

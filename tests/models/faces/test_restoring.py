@@ -167,6 +167,48 @@ def test_a_face_that_fails_does_not_take_its_neighbours_with_it() -> None:
     assert [crop.failure is None for crop in made] == [True, True, False, True]
 
 
+@pytest.mark.parametrize("kind", [OutOfMemory, MemoryError, torch.OutOfMemoryError])
+def test_where_memory_runs_out_it_is_given_back_and_faces_go_one_at_a_time(
+    kind: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int | str] = []
+    monkeypatch.setattr(restoring, "give_back_memory", lambda: sizes.append("given back"))
+
+    def greedy(stack: Stack) -> NDArray[np.float32]:
+        sizes.append(len(stack))
+        if len(stack) > 1:
+            raise kind("no room for so many")
+        return brighter(stack)
+
+    made = restore_crops(greedy, crops(4), at_once=3)
+    assert sizes == [3, "given back", 1, 1, 1, 1]
+    assert [crop.failure for crop in made] == [None] * 4
+
+
+def test_a_face_that_does_not_fit_alone_fails_after_a_second_try_and_the_others_do_not() -> None:
+    lq = crops(3)
+    tries: list[int] = []
+
+    def greedy(stack: Stack) -> NDArray[np.float32]:
+        if (stack[0] == lq[1]).all():
+            tries.append(1)
+            raise OutOfMemory("not this one")
+        return brighter(stack)
+
+    made = restore_crops(greedy, lq)
+    assert [crop.failure for crop in made] == [None, "out of memory", None]
+    assert len(tries) == 2
+
+
+def test_a_network_is_not_started_where_the_system_would_kill_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Brighter()
+    restorer = NetworkFaceRestorer(network, FLOAT32)
+    monkeypatch.setattr(restoring, "free_bytes", lambda _engine: 500_000_000)
+    with pytest.raises(OutOfMemory, match="a face needs 720 MB, 500 MB are free"):
+        restorer(np.stack(crops(1)))
+    assert network.sizes == []
+
+
 def test_a_stop_passes_through() -> None:
     def stopped(_stack: Stack) -> NDArray[np.float32]:
         raise RestorationStopped("enough")
