@@ -73,16 +73,20 @@ def estimate_affine(landmarks: NDArray[np.float32], face_size: int = TEMPLATE_SI
 
 
 def least_squares_affine(
-    landmarks: NDArray[np.float32] | NDArray[np.float64], face_size: int = TEMPLATE_SIDE
+    landmarks: NDArray[np.float32] | NDArray[np.float64], template: NDArray[np.float64] = TEMPLATE
 ) -> Affine:
-    """Turn, scale and shift that brings landmarks nearest to the template, all five of them alike.
+    """Turn, scale and shift that brings landmarks nearest to a template, all five of them alike.
 
     Umeyama 1991, for two dimensions, where complex numbers say it in a line: a turn with a scale is a factor.
+
+    Args:
+        landmarks: (5, 2) in pixels of the picture.
+        template: (5, 2) in pixels of the crop, where they should lie.
 
     Returns:
         (2, 3) float64 from the picture to the crop; of zeros and the template's middle if all lie in one point.
     """
-    source, target = _complex(np.asarray(landmarks, np.float64)), _complex(_template(face_size))
+    source, target = _complex(np.asarray(landmarks, np.float64)), _complex(template)
     spread = source - source.mean()
     size = float(np.vdot(spread, spread).real)
     turn = complex(np.vdot(spread, target) / size) if size else 0j
@@ -182,10 +186,10 @@ def _part(
     """
     height, width = image.shape[:2]
     target = np.array([(-1, -1), (size_wh[0], -1), (-1, size_wh[1]), size_wh], np.float64)
-    seen = transform(invert(affine), target)
+    shown = transform(invert(affine), target)
     margin = 2 / scale + 2  # two pixels of what comes out, so that nothing seen lies beside the cut
-    first = np.clip(np.floor(seen.min(0) - margin), 0, (width - 1, height - 1))
-    last = np.clip(np.ceil(seen.max(0) + margin), first, (width - 1, height - 1))
+    first = np.clip(np.floor(shown.min(0) - margin), 0, (width - 1, height - 1))
+    last = np.clip(np.ceil(shown.max(0) + margin), first, (width - 1, height - 1))
     (left, top), (right, bottom) = first.astype(int).tolist(), (last + 1).astype(int).tolist()
     part = image[top:bottom, left:right]
     to_picture = np.column_stack([np.eye(2), (left, top)])

@@ -114,11 +114,11 @@ class _Look:
 def _found(image: RGB, detector: FaceDetector, check: Callable[[], None]) -> list[Face]:
     """What the detector takes for a face in the picture at several sizes; each once, the surest first."""
     faces: list[Face] = []
-    seen: set[tuple[int, ...]] = set()
+    looked_at: set[tuple[int, ...]] = set()
     for side in detector.sides:
         small = at_most(image, side)
-        if small.shape not in seen:
-            seen.add(small.shape)
+        if small.shape not in looked_at:
+            looked_at.add(small.shape)
             check()
             factor_xy = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
             faces += [face.scaled(factor_xy) for face in detector(small)]
@@ -223,8 +223,8 @@ def _looks(image: RGB, faces: Sequence[Face], detector: FaceDetector, check: Cal
         side = round(CLOSE_SIDE * detector.best_eye_distance / 32) * 32  # what a network of stride 32 likes
         affines = [_to_square(face, detector.best_eye_distance, side) for face in some]
         crops = np.stack([warp(image, affine, (side, side), border=None) for affine in affines])
-        seen = detector.closely(np.concatenate([crops, crops[:, :, ::-1]]))
-        looks += map(_look, affines, seen[: len(some)], seen[len(some) :], [side] * len(some))
+        answers = detector.closely(np.concatenate([crops, crops[:, :, ::-1]]))
+        looks += map(_look, affines, answers[: len(some)], answers[len(some) :], [side] * len(some))
     return looks
 
 

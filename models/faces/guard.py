@@ -140,8 +140,8 @@ def paste_guarded(
         outcomes |= {index: Outcome(status="restored", reason=None, strength=float(strength)) for index in shown}
     else:
         size_wh = (picture.shape[1], picture.shape[0])
-        seen = [identity_region(candidates[index].landmarks, size_wh) for index in shown]
-        for group in grouped([around(layer.region, there) for layer, there in zip(layers, seen, strict=True)]):
+        judged = [identity_region(candidates[index].landmarks, size_wh) for index in shown]
+        for group in grouped([around(layer.region, there) for layer, there in zip(layers, judged, strict=True)]):
             trial = Trial(
                 picture,
                 [layers[member] for member in group],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from models.engine.tiling import Region
 from models.errors import WeightsMissing, WeightsRefused
-from models.faces.alignment import Affine, invert, transform, warp
+from models.faces.alignment import Affine, invert, least_squares_affine, transform, warp
 from models.pixels import Pixels
 
 SIDE = 112  # px
@@ -101,16 +101,14 @@ def identity_region(landmarks: NDArray[np.float32], size_wh: tuple[int, int]) ->
 
 
 def identity_affine(landmarks: NDArray[np.float32]) -> Affine:
-    """(2, 3) from a picture to the 112 px crop, by least squares over all five points, as embedders are trained."""
-    points = np.asarray(landmarks, np.float64)
-    source, target = (values @ (1, 1j) for values in (points, TEMPLATE_112))
-    spread = source - source.mean()
-    size = float(np.vdot(spread, spread).real)
-    if not size > 0:
-        raise ValueError(f"five landmarks in one point: {points.tolist()}")
-    turn = complex(np.vdot(spread, target) / size)
-    shift = complex(target.mean() - turn * source.mean())
-    return np.array([(turn.real, -turn.imag, shift.real), (turn.imag, turn.real, shift.imag)])
+    """(2, 3) from a picture to the 112 px crop, by least squares over all five points, as embedders are trained.
+
+    Raises:
+        ValueError: the landmarks lie in one point, or are no numbers.
+    """
+    if not np.isfinite(landmarks).all() or not np.ptp(landmarks, axis=0).any():
+        raise ValueError(f"five landmarks in one point, or no numbers: {landmarks.tolist()}")
+    return least_squares_affine(landmarks, TEMPLATE_112)
 
 
 def similarity(embedder: Embedder, before: Pixels, after: Pixels, landmarks: NDArray[np.float32]) -> float:

@@ -214,8 +214,8 @@ def _drift(difference: Float32, mask: Mask) -> Float32:
     """What of a difference changes slowly within the face: brightness slower than colour."""
     size = (difference.shape[1] // COARSE, difference.shape[0] // COARSE)
     small = np.asarray(cv2.resize(difference, size, interpolation=cv2.INTER_AREA), np.float32)
-    seen = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-    weight = np.asarray(seen * np.float32(1 / 255) + np.float32(SLIGHT), np.float32)
+    small_mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    weight = np.asarray(small_mask * np.float32(1 / 255) + np.float32(SLIGHT), np.float32)
     if small.ndim == 2:
         drift = _smooth(small, weight, LUMA_SIGMA)
     else:

@@ -36,7 +36,7 @@ from models.faces.regions import (
     freedom,
     grouped,
     scale_of,
-    seen,
+    share_inside,
     to_crop,
 )
 from models.pixels import Pixels
@@ -114,7 +114,7 @@ def face_layer(
         there = np.ascontiguousarray(there[..., 0])
     plain = to_crop(_levels(there), affine, window)
     crop, new = crop_mask(affine, size_wh, labels), restored[WINDOW.slices]
-    inside = seen(affine, size_wh)
+    inside = share_inside(affine, size_wh)
     if inside is not None:  # what a restorer made of the filling beside the picture says nothing
         old = plain if plain.ndim == 3 else plain[..., None]
         new = np.asarray(old + (new - old) * inside[..., None], np.float32)

@@ -90,7 +90,7 @@ def crop_mask(affine: Affine, size_wh: tuple[int, int], labels: NDArray[np.uint8
     mask = _oval()
     if labels is not None:
         mask = mask * _parsed(labels)[WINDOW.slices]
-    inside = seen(affine, size_wh)
+    inside = share_inside(affine, size_wh)
     return _rounded(mask if inside is None else mask * inside)
 
 
@@ -101,7 +101,7 @@ def face_mask(
     return np.asarray(CropView(crop_mask(affine, size_wh, labels), affine)(region), np.uint8)
 
 
-def seen(affine: Affine, size_wh: tuple[int, int]) -> Float32 | None:
+def share_inside(affine: Affine, size_wh: tuple[int, int]) -> Float32 | None:
     """In [0, 1]: where the crop's window shows the picture and not what was filled in; None if it does everywhere."""
     back = invert(affine)
     beside = (SEEN_LEAST + SEEN_FADE) / scale_of(affine)

@@ -36,8 +36,9 @@ def test_landmarks_come_onto_the_template() -> None:
 
 
 def test_landmarks_in_one_point_are_no_face() -> None:
-    with pytest.raises(ValueError, match="one point"):
-        identity_affine(np.ones((5, 2), np.float32))
+    for level in (1, np.nan, np.inf):
+        with pytest.raises(ValueError, match="one point"):
+            identity_affine(np.full((5, 2), level, np.float32))
 
 
 def test_a_large_face_is_averaged_and_not_sampled() -> None:
