@@ -27,8 +27,8 @@ from benchmarks.text import table
 from models.engine.device import pick_engine
 from models.errors import RestorationError, WeightsMissing
 from models.options import RestoreOptions
+from models.registry import MODELS
 from models.restorer import Restorer
-from models.weights.listing import IMPORTED
 from models.weights.store import DEFAULT_FOLDER, WeightsStore
 
 Levels = NDArray[np.uint8]
@@ -105,7 +105,7 @@ def opened(args: argparse.Namespace) -> dict[str, Restorer]:
     """A restorer for each model that was named, or for each that is in the folder."""
     rows = WeightsStore(args.weights_dir).list()
     here = [row for row in rows if row.state == "present" and row.role == "upsampler"]
-    names = args.models or [row.name for row in here if row.scale == SCALE or row.purpose == IMPORTED]
+    names = args.models or [row.name for row in here if row.scale == SCALE or row.name not in MODELS]
     if not names:
         raise WeightsMissing(f"no weights in {args.weights_dir}; bring them with: python -m models weights fetch NAME")
     return {name: Restorer.open(name, weights_dir=args.weights_dir, device=args.device) for name in names}

@@ -163,11 +163,11 @@ def expect_role(name: str, found: Role, wanted: Role) -> None:
     """
     if found != wanted:
         raise OptionsError(
-            f"{name} {_DOES[found]}; needed is a model that {_DOES[wanted]}: {', '.join(names_of(wanted))}"
+            f"{name} {DOES[found]}; needed is a model that {DOES[wanted]}: {', '.join(names_of(wanted))}"
         )
 
 
-_DOES: dict[Role, str] = {
+DOES: dict[Role, str] = {
     "upsampler": "enlarges pictures",
     "restorer": "restores faces",
     "detector": "finds faces",

@@ -33,7 +33,7 @@ from models.options import RestoreOptions
 from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.planning import Plan, estimates, explain, look_at, with_faces
+from models.planning import Plan, as_asked_for, estimates, explain, look_at, with_faces
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
@@ -57,6 +57,7 @@ class Restorer:
         blend: denoise strength of the networks, if they were blended of pairs; for the records.
         faces: what restores faces, or a sentence that says why nothing does.
         finder: what finds faces for a preview, or such a sentence; None: ``faces`` does.
+        asked_for: whether the models are there because somebody named them, for what is said about the choice.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class Restorer:
         blend: float | None = None,
         faces: FacePipeline | str = "no weights for faces were loaded",
         finder: FaceFinder | str | None = None,
+        asked_for: bool = False,
     ) -> None:
         if not models:
             raise OptionsError("a restorer needs at least one model")
         self.threads = threads
         self._engine = engine
         self._blend = blend
+        self._asked_for = asked_for
         self._faces = faces
         self._finder: FaceFinder | str = faces if finder is None else finder
         self._models = {model.name: model for model in models}
@@ -142,6 +145,7 @@ class Restorer:
             blend=denoise,
             faces=restoring,
             finder=open_finder(weights_dir, engine) if isinstance(restoring, str) else None,
+            asked_for=model != AUTO,
         )
 
     @property
@@ -227,6 +231,7 @@ class Restorer:
             traits = look_at(picture)
             planes = Planes.of(picture)
             chosen = choose(self._models, picture, traits, options, planes=planes.count)
+            chosen = as_asked_for(chosen) if self._asked_for else chosen
             task = face_task(self._faces, picture, traits, chosen, options, should_stop=should_stop)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
             tiling = self._tiling(model, picture, chosen, options, task)

@@ -9,13 +9,13 @@ not.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from models.cli import main as models_command
 from models.cli.folder import add_folder_option
+from models.cli.usage import Parser
 from models.errors import RestorationError, WeightsMissing, WeightsRefused
 from models.planning.ratings import RATINGS
 from models.registry import DEFAULT_MODEL, GROUPS
@@ -28,7 +28,7 @@ AUTO_MODELS = (DEFAULT_MODEL, "RealESRGAN_x4plus_anime_6B", "realesr-animevideov
 
 def main() -> int:
     """Fetch what is missing; tell whether a worker can start."""
-    parser = argparse.ArgumentParser(prog="python -m tasks.weights", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m tasks.weights", description=__doc__.splitlines()[0])
     add_folder_option(parser, "--dir")
     parser.add_argument("--model", default=AUTO, help="what WORKER_MODEL says (default: auto)", metavar="NAME")
     parser.add_argument(

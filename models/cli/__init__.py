@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from models.cli.usage import Parser
 from models.errors import RestorationError
 
 COMMANDS = ("restore", "info", "recipe", "weights")
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m models", description="Restore pictures.")
+    parser = Parser(prog="python -m models", description="Restore pictures.")
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for command in COMMANDS:
         import_module(f"models.cli.{command}").add_parser(subparsers)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import models
 from models.cli.folder import add_folder_option
-from models.cli.process import prepare_process
+from models.cli.process import prepare_process, say_starting
 from models.weights.store import WeightsStore
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
         DeviceUnavailable: no such device or number format here.
         WeightsError: ``--measure`` and the model cannot be loaded.
     """
+    say_starting()
     prepare_process()
     facts = gather(args)
     if args.json:

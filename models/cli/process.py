@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+
+STARTING = "getting ready, which takes some seconds ..."
 
 
 def prepare_process() -> None:
@@ -14,3 +17,10 @@ def prepare_process() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def say_starting() -> None:
+    """Tell somebody who watches at once that something is going on: loading torch and the networks takes a while."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{STARTING}\n")
+        sys.stderr.flush()

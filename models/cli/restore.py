@@ -18,7 +18,7 @@ from tqdm import tqdm
 import models
 from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
 from models.cli.folder import add_folder_option
-from models.cli.process import prepare_process
+from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
 from models.options import PATIENCE_S
 from models.registry import DENOISE_PARTNERS
@@ -120,6 +120,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         raise OptionsError(f"{source} is not there")
     if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, source, args.output)):
         usage_error(complaint)
+    say_starting()
     prepare_process()
     if args.recipe:
         follow(args)

@@ -20,11 +20,13 @@ from models.registry import DEFAULT_MODEL, GROUPS, MODELS, find_model
 from models.weights.file import pin_of
 from models.weights.http import Progress
 from models.weights.listing import SHIPPED, ModelRow
+from models.weights.mirrors import FETCHING, NoMirror
 from models.weights.store import WeightsStore
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
 
+CHECKPOINTS = {".pth", ".pt", ".ckpt", ".onnx", ".param"}  # what people put into the folder by hand
 MIRROR_VARIABLE = "RESTORA_WEIGHTS_MIRROR"
 
 
@@ -50,6 +52,7 @@ def add_parser(subparsers: Subparsers) -> None:
         default=os.environ.get(MIRROR_VARIABLE),
         help=f"folder on a web server that has the official files, tried first (default: {MIRROR_VARIABLE})",
     )
+    verb.add_argument("--verbose", action="store_true", help="also say why a mirror did not give a file")
     verb.set_defaults(run=_fetch, usage_error=verb.error)
 
     verb = verbs.add_parser("verify", parents=[folder], help="check every byte of what is here")
@@ -85,6 +88,9 @@ def _list(args: argparse.Namespace) -> int:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for cells in table:
         _print("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    known = {spec.file for spec in MODELS.values()}
+    for path in sorted(path for path in args.dir.glob("*") if path.suffix in CHECKPOINTS and path.name not in known):
+        _notify(f"{path} is not used as it lies there; bring it in with: python -m models weights import {path}")
     return 0
 
 
@@ -97,24 +103,59 @@ def _cells(row: ModelRow) -> tuple[str, ...]:
 def _fetch(args: argparse.Namespace) -> int:
     if args.all and args.names:
         args.usage_error("give names or --all, not both")
-    store = WeightsStore(args.dir, mirror=args.mirror or None, notify=_notify)
+    notes = _MirrorNotes(verbose=args.verbose)
+    store = WeightsStore(args.dir, mirror=args.mirror or None, notify=_notify, on_mirror=notes)
     names = list(MODELS) if args.all else _members(args.names) or [DEFAULT_MODEL]
     failed = False
     for name in names:
         try:
             with _progress_bar(name) as progress:
-                path = store.fetch(name, progress=progress)
+                path = store.fetch(name, progress=notes.before(progress))
+        except NoMirror as exc:
+            why = "" if args.verbose else f"; why: python -m models weights fetch {name} --verbose"
+            _notify(f"error: {exc.brief}{why}")
+            failed = True
         except RestorationError as exc:
             if len(names) == 1:
                 raise
             _notify(f"error: {exc}")
             failed = True
         else:
+            notes.show()
             row = next(row for row in store.list() if row.name == find_model(name).name)
             _print(f"{path}  (licence {row.licence}, from {row.source})")
             if row.reservations:
                 _notify(f"{row.name}: {row.reservations}")
     return int(failed)
+
+
+class _MirrorNotes:
+    """What is told of mirrors: the one that gives something; with ``verbose`` each that is tried, and why it failed."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._verbose, self._held = verbose, ""
+
+    def __call__(self, line: str) -> None:
+        """Take a note of the store's."""
+        self._held = line if line.startswith(FETCHING) else ""
+        if self._verbose:
+            _notify(line)
+            self._held = ""
+
+    def show(self) -> None:
+        """The mirror that is being tried gives something: say which it is, once."""
+        if self._held:
+            _notify(self._held)
+        self._held = ""
+
+    def before(self, progress: Progress) -> Progress:
+        """The same progress, which says first who the bytes come from."""
+
+        def shown(done: int, total: int) -> None:
+            self.show()
+            progress(done, total)
+
+        return shown
 
 
 def _members(names: list[str]) -> list[str]:

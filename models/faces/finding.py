@@ -107,7 +107,7 @@ def installed(weights_dir: Path, role: Role) -> list[str]:
     Raises:
         WeightsRefused: a registered one is damaged. Without the judge of likeness, say, nobody would notice.
     """
-    rows = [row for row in WeightsStore(weights_dir).list() if row.role == role and row.state != "missing"]
+    rows = [row for row in WeightsStore(weights_dir).list() if row.role == role and row.state in {"present", "damaged"}]
     damaged = [row.name for row in rows if row.state != "present"]
     if damaged:
         again = f"python -m models weights fetch {damaged[0]}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from models.planning.estimates import estimates
 from models.planning.offers import Budget, Candidate, Kind, Overhead, Wishes
-from models.planning.plan import NothingFits, Plan, plan, with_faces
+from models.planning.plan import NothingFits, Plan, as_asked_for, plan, with_faces
 from models.planning.ratings import RATINGS, Rating
 from models.planning.reasons import Reason
 from models.planning.shares import network_share
@@ -31,6 +31,7 @@ __all__ = [
     "Reason",
     "Traits",
     "Wishes",
+    "as_asked_for",
     "estimates",
     "explain",
     "look_at",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from models.errors import ImageTooLarge, OptionsError, ResultTooLarge
 from models.planning.offers import Budget, Candidate, Kind, Wishes, find_candidate
-from models.planning.reasons import TIME_CODES, Choice, Reason, reasons_of
+from models.planning.reasons import MODEL_CODES, TIME_CODES, Choice, Reason, reasons_of
 from models.planning.scales import ladder
 from models.planning.traits import Traits
 from models.planning.ways import Way, ways_to
@@ -71,6 +71,15 @@ class Plan:
     estimate_s: float
     reasons: tuple[Reason, ...]
     notices: tuple[str, ...] = ()
+
+
+def as_asked_for(planned: Plan) -> Plan:
+    """The same plan where its model was the only one at hand, because somebody had named it before.
+
+    Unlike a wish for this picture, which may take longer than the budget has, that changes nothing but the words.
+    """
+    others = (reason for reason in planned.reasons if reason.code not in MODEL_CODES)
+    return replace(planned, reasons=(Reason("model_wished", {"model": planned.model}), *others))
 
 
 def with_faces(planned: Plan, count: int, seconds: float) -> Plan:

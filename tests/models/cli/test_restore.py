@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +50,8 @@ def test_json_is_one_object_that_is_true_of_the_file(
     assert captured.err == ""
     assert set(report.pop("seconds")) == {"decode", "plan", "upscale", "colours", "faces", "encode", "total"}
     assert report.pop("estimate_s") >= 0
-    assert "×1.5 because it was asked for" in report.pop("choice")
+    choice = report.pop("choice")
+    assert choice.startswith(f"Uses {MODEL} because it was asked for. ×1.5 because it was asked for.")
     recipe = report.pop("recipe")
     assert (recipe["model"], recipe["outscale"], recipe["border"]) == (MODEL, 1.5, 10)
     assert read_recipe(out.read_bytes()) == {key: recipe[key] for key in recipe.keys() - {"made", "seconds"}}
@@ -101,7 +104,9 @@ def test_a_wrong_result_is_wrong_usage(
     with pytest.raises(SystemExit) as exit_:
         restore(weights, lq, tmp_path / out, *extra)
     assert exit_.value.code == 2
-    assert complaint in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert complaint in line
+    assert line.endswith("; try: python -m models restore --help")
     assert lq.read_bytes() == before
     assert list(tmp_path.iterdir()) == [lq]
 
@@ -223,6 +228,20 @@ def test_help_does_not_load_torch() -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
     assert "--outscale" in done.stdout
+
+
+def test_somebody_at_a_terminal_hears_at_once_that_it_begins(tmp_path: Path) -> None:
+    script = "import sys, models.cli; from models.cli import process; process.prepare_process = lambda: sys.exit(3)"
+    script += "; import models.cli.restore as r; r.prepare_process = process.prepare_process"
+    script += "; models.cli.main(['restore', sys.argv[1], sys.argv[2]])"
+    (tmp_path / "old.png").write_bytes(b"")
+    leader, follower = pty.openpty()
+    words = [sys.executable, "-c", script, str(tmp_path / "old.png"), str(tmp_path / "new.png")]
+    done = subprocess.run(words, stderr=follower, check=False)
+    os.close(follower)
+    assert done.returncode == 3, "torch was to be loaded after that"
+    assert os.read(leader, 4096) == b"getting ready, which takes some seconds ...\r\n"
+    os.close(leader)
 
 
 def test_the_whole_command_runs_as_a_process(weights: Path, tmp_path: Path) -> None:

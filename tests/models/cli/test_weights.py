@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from models.cli import main
-from models.registry import MODELS
+from models.registry import MODELS, UrlMirror
 from tests.models.checkpoints.ncnn_writer import write_srvgg
 
 
@@ -109,8 +109,54 @@ def test_an_unreachable_model_ends_with_one_line_and_status_1(run, tiny_model, f
     tiny_model(url=f"{file_server.url}/404")
     status, out, err = run("fetch", "tiny")
     assert (status, out) == (1, "")
-    assert len([line for line in err.splitlines() if line.startswith("error: ")]) == 1
-    assert "Traceback" not in err
+    (line,) = err.splitlines()
+    assert line.startswith("error: no mirror gave tiny: put tiny.pth into ")
+    assert line.endswith("; why: python -m models weights fetch tiny --verbose")
+    status, _, err = run("fetch", "tiny", "--verbose")
+    assert status == 1
+    assert [f"{file_server.url}/404" in line for line in err.splitlines()] == [True, True, False]
+    assert "HTTP 404" in err
+    assert "--verbose" not in err
+
+
+def test_only_the_mirror_that_gives_the_file_is_told(run, tiny_model, file_server):
+    tiny_model(UrlMirror(url=f"{file_server.url}/tiny.pth"), url=f"{file_server.url}/404")
+    _, _, err = run("fetch", "tiny")
+    assert err == f"fetching tiny (licence BSD-3-Clause) from {file_server.url}/tiny.pth\n"
+
+
+def test_a_file_put_there_by_hand_is_listed_as_what_it_is(run, only_tiny, file_server, tmp_path: Path):
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    for content, state in ((b"half a download", "wrong"), (file_server.files["tiny.pth"], "present")):
+        (folder / "tiny.pth").write_bytes(content)
+        (row,) = json.loads(run("list", "--json")[1])
+        assert (row["state"], row["bytes"]) == (state, len(content))
+    (folder / "tiny (1).pth").write_bytes(b"")
+    _, out, err = run("list")
+    assert "present" in out.splitlines()[1]
+    assert err == (
+        f"{folder / 'tiny (1).pth'} is not used as it lies there; "
+        f"bring it in with: python -m models weights import {folder / 'tiny (1).pth'}\n"
+    )
+    assert run("fetch", "tiny")[0] == 0
+    assert file_server.requests == []
+
+
+def test_an_imported_model_is_listed_with_what_it_is_for(run, only_tiny, file_server, tmp_path: Path):
+    run("import", str(file_server_copy(file_server)), "--name", "grandma")
+    (line,) = [line for line in run("list")[1].splitlines() if line.startswith("grandma")]
+    assert line.endswith("imported: enlarges pictures x2, SRVGGNetCompact of 1 convolutions and 4 features")
+
+
+def test_a_slip_of_the_finger_is_answered_in_one_line(capsys):
+    for words, prog in ((["weights", "fetsh"], "weights"), (["restore", "--fases"], "restore"), (["restor"], "")):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert ended.value.code == 2
+        assert line.startswith("error: ")
+        assert line.endswith(f"; try: {' '.join(f'python -m models {prog}'.split())} --help")
 
 
 def test_a_wrong_name_suggests_the_right_one(run):
