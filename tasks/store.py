@@ -10,9 +10,10 @@ wakes up again can change nothing. The scripts are in ``tasks/lua``, one per cha
 
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
 ``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock``, ``turns`` and ``work`` the
-fair clock, up to when on it each user's share is given away, and what the job taken last costs; ``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does
-not know yet; ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that
-somebody served lately; ``updates`` what the bot has handled.
+fair clock, until when on it each user's share is given away, and what the job taken last costs; ``leases`` when each
+running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does not know yet;
+``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that somebody served
+lately; ``updates`` what the bot has handled. ``sending`` and ``silence`` belong to ``tasks.budget``.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from aiogram.enums import ChatType
 from aiogram.types import Message
 
 from bot.intake import RefusalCode, read_picture
+from bot.middlewares.floods import Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue
 from bot.status import show_status
@@ -25,28 +26,28 @@ def router() -> Router:
 
 
 async def accept(
-    message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, max_file_bytes: int
+    message: Message,
+    bot: Bot,
+    *,
+    texts: BotTexts,
+    jobs: JobQueue,
+    outbox: Outbox,
+    refusals: Refusals,
+    max_file_bytes: int,
 ) -> None:
     picture = read_picture(message, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
     if isinstance(picture, RestorePhoto):
-        await _take(message, picture, texts, jobs, outbox)
+        answer = await jobs.submit(picture)
+        if isinstance(answer, Refused):
+            if refusals.may_say(picture.user_id, answer.reason):
+                text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
+                outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+        elif _lacks_status(answer):
+            outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
     elif message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
         outbox.post(message.chat.id, lambda: message.reply(texts.refusal(picture), allow_sending_without_reply=True))
-
-
-async def _take(message: Message, wish: RestorePhoto, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    answer = await jobs.submit(wish)
-    if isinstance(answer, Refused):
-        text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
-        _reply(message, text, outbox)
-    elif _lacks_status(answer):
-        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
 
 def _lacks_status(answer: Accepted) -> bool:
     """True for a new job, and for one whose message came again because the bot died before it could answer."""
     return answer.fresh or not (answer.job.status_message_id or answer.job.state in FINAL_STATES)
-
-
-def _reply(message: Message, text: str, outbox: Outbox) -> None:
-    outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))

@@ -14,7 +14,6 @@ from tasks.door import Document, TelegramDoor, result_name
 from tasks.messages import Job, JobState
 from tasks.telegram import (
     ChatClosedError,
-    ChatPauses,
     FileTooLargeError,
     TelegramBusyError,
     TelegramClient,
@@ -117,14 +116,6 @@ async def test_a_file_telegram_does_not_hand_out_is_too_large(telegram, client):
 async def test_an_unknown_file_is_refused(client):
     with pytest.raises(TelegramRefusalError):
         await asyncio.to_thread(client.download, "nonsense", max_bytes=100)
-
-
-def test_the_longest_pause_of_a_chat_counts_and_other_chats_are_free():
-    pauses = ChatPauses()
-    pauses.pause(1, 5.0)
-    pauses.pause(1, 2.0)
-    assert 4.5 < pauses.remaining_s(1) <= 5.0
-    assert pauses.remaining_s(2) == 0.0
 
 
 def job(user, **changes):
