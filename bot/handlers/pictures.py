@@ -6,7 +6,7 @@ from aiogram import Bot, F, Router
 from aiogram.enums import ChatType
 from aiogram.types import Message
 
-from bot.intake import RefusalCode, read_picture
+from bot.intake import RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue
@@ -36,18 +36,23 @@ async def accept(
     max_file_bytes: int,
 ) -> None:
     picture = read_picture(message, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
-    if isinstance(picture, RestorePhoto):
-        answer = await jobs.submit(picture)
-        if isinstance(answer, Refused):
-            if refusals.may_say(picture.user_id, answer.reason):
-                text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
-                outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
-        elif _lacks_status(answer):
-            outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
-    elif message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
-        outbox.post(message.chat.id, lambda: message.reply(texts.refusal(picture), allow_sending_without_reply=True))
+    if not isinstance(picture, RestorePhoto):
+        if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
+            _refuse(message, picture, texts.refusal(picture), refusals, outbox)
+        return
+    answer = await jobs.submit(picture)
+    if isinstance(answer, Refused):
+        text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
+        _refuse(message, answer.reason, text, refusals, outbox)
+    elif _lacks_status(answer):
+        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
 
 def _lacks_status(answer: Accepted) -> bool:
     """True for a new job, and for one whose message came again because the bot died before it could answer."""
     return answer.fresh or not (answer.job.status_message_id or answer.job.state in FINAL_STATES)
+
+
+def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox) -> None:
+    if refusals.may_say(owner_id(message), reason):
+        outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))

@@ -134,30 +134,20 @@ class JobLives(RuleBasedStateMachine):
                 if job_id.startswith(f"9:{user}:") and self.store.get(job_id).state not in FINAL_STATES
             }
 
-    @invariant()
-    def a_users_next_picture_comes_after_those_that_wait(self):
-        redis = self.store.redis
+    @rule()
+    def a_look_at_the_order(self):
+        redis, store = self.store.redis, self.store
         clock = float(redis.get("restora:clock") or 0)
         turns = dict(redis.zrange("restora:turns", 0, -1, withscores=True))
         for queue in ("restore", "gpu"):
-            for entry, turn in redis.zrange(f"restora:queue:{queue}", 0, -1, withscores=True):
-                job_id = entry.split("|")[1]
-                tag, user = redis.hmget(f"restora:job:{job_id}", "tag", "user_id")
-                assert turn <= float(tag)  # coming back makes nobody wait longer
-                assert turn <= max(clock, turns.get(user, 0.0))
-
-    @invariant()
-    def the_clock_only_goes_back_when_nobody_waits(self):
-        clock = float(self.store.redis.get("restora:clock") or 0)
-        assert clock >= self.clock or clock == 0
+            waiting = redis.zrange(f"restora:queue:{queue}", 0, -1, withscores=True)
+            jobs = [store.get(entry.split("|")[1]) for entry, _ in waiting]
+            assert [store.place(job).place for job in jobs] == list(range(1, len(jobs) + 1))
+            for job, (_, turn) in zip(jobs, waiting, strict=True):
+                assert turn <= float(redis.hget(f"restora:job:{job.id}", "tag"))  # coming back makes nobody wait longer
+                assert turn <= max(clock, turns.get(str(job.user_id), 0.0))  # one's next picture comes after it
+        assert clock >= self.clock or clock == 0  # it goes back only when nobody waits
         self.clock = clock
-
-    @invariant()
-    def the_place_that_is_told_is_that_in_the_queue(self):
-        for queue in ("restore", "gpu"):
-            waiting = self.store.first_waiting(queue, 1000)
-            for job in waiting[-1:]:
-                assert self.store.place(job).place == len(waiting)
 
 
 @pytest.mark.slow
