@@ -22,13 +22,17 @@ from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message
 
 from bot.handlers import all_routers
 from bot.heartbeat import Heartbeat
+from bot.middlewares.floods import FloodGate, Refusals
 from bot.middlewares.language import Language
 from bot.middlewares.once import Once
-from bot.middlewares.patience import Patience
+from bot.middlewares.patience import LONGEST_WAIT_S, Patience
+from bot.middlewares.sending import Sending
 from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
+from bot.turnstile import Turnstile
 from tasks.broker import Doorbell, client_app
+from tasks.budget import SendBudget
 from tasks.catalog import SOURCE_LOCALE, closest_locale, locales
 from tasks.logs import configure_logging
 from tasks.settings import BotSettings, SettingsError, load_settings
@@ -46,6 +50,7 @@ def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
     dispatcher = Dispatcher(
         disable_fsm=True,  # the job store is all the memory we need
         outbox=outbox,
+        refusals=Refusals(),
         max_file_bytes=settings.max_file_bytes,
         jobs=JobQueue(
             store,
@@ -55,6 +60,12 @@ def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
             gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
         ),
     )
+    flood_gate = FloodGate(
+        outbox,
+        messages_per_minute=settings.max_messages_per_minute,
+        pictures_per_minute=settings.max_pictures_per_minute,
+    )
+    dispatcher.update.outer_middleware(flood_gate)  # first: what it holds back costs nothing
     dispatcher.update.outer_middleware(Once(store, outbox))
     dispatcher.message.outer_middleware(Language())
     dispatcher.callback_query.outer_middleware(Language())
@@ -98,7 +109,9 @@ async def run(settings: BotSettings) -> None:
     store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
+    budget = SendBudget(store.redis, bot_id=settings.bot_id, messages_per_s=settings.telegram_messages_per_s)
     session.middleware(Patience())
+    session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
     dispatcher = build_dispatcher(settings, store)
     async with Bot(settings.bot_token.get_secret_value(), session=session) as bot:

@@ -83,6 +83,19 @@ class BotTexts(Texts):
         """Too many pictures over all."""
         return self._("There are too many pictures waiting right now. Please send this one again in a few minutes.")
 
+    def too_many_pictures(self, limit: int) -> str:
+        """Said once when somebody sends pictures faster than the limit."""
+        return self._(
+            "That is faster than I can take pictures: {limit} a minute at most. I leave out this one and what follows"
+            " until you have paused for half a minute; please send those again then."
+        ).format(limit=limit)
+
+    def too_many_messages(self) -> str:
+        """Said once when somebody writes without a pause."""
+        return self._(
+            "That is more than I can read. I am not listening now; please pause for half a minute, then write again."
+        )
+
     def try_again(self) -> str:
         """The job store does not answer."""
         return self._("I cannot do that at this moment. Please try again in a minute.")

@@ -21,6 +21,7 @@ from filelock import FileLock
 
 from models.cli.process import prepare_process
 from tasks.broker import TASK_NAME, Doorbell, celery_config
+from tasks.budget import SendBudget
 from tasks.door import TelegramDoor
 from tasks.janitor import Janitor
 from tasks.logs import configure_logging
@@ -121,7 +122,9 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     store = JobStore(connect(settings.redis_url.get_secret_value()))
     token = settings.bot_token.get_secret_value()
     door = TelegramDoor(
-        TelegramClient(token, api_url=settings.telegram_api_url), max_file_bytes=settings.max_file_bytes
+        TelegramClient(token, api_url=settings.telegram_api_url),
+        max_file_bytes=settings.max_file_bytes,
+        budget=SendBudget(store.redis, bot_id=settings.bot_id, messages_per_s=settings.telegram_messages_per_s),
     )
     bell = Doorbell(app)
     card = WorkerCard(

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from tasks.budget import Importance, SendBudget
 from tasks.buttons import cancel_markup
 from tasks.messages import Job
 from tasks.telegram import (
-    ChatPauses,
     TelegramBusyError,
     TelegramClient,
     TelegramRefusalError,
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 TRIES = 4  # with pauses of 1, 2, 4 s; whoever still has no answer then puts the job aside
 LONGEST_PAUSE_S = 20.0  # a longer retry_after is not sat out: other chats want their pictures
+LONGEST_WAIT_TO_ANNOUNCE_S = 0.5
 STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_NEW = ("message is not modified",)
 NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
@@ -61,17 +62,19 @@ class Door(Protocol):
 class TelegramDoor:
     """The door to Telegram chats."""
 
-    def __init__(self, telegram: TelegramClient, *, max_file_bytes: int) -> None:
+    def __init__(self, telegram: TelegramClient, *, max_file_bytes: int, budget: SendBudget | None = None) -> None:
+        """``budget`` is the one that all processes share; without it this process counts for itself."""
         self._telegram = telegram
         self._max_file_bytes = max_file_bytes
-        self._pauses = ChatPauses()
+        self._budget = budget or SendBudget(None, bot_id=0)
 
     def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes:
         """Download the picture into memory.
 
         Raises:
             FileTooLargeError, TelegramRefusalError: this file cannot be had.
-            TelegramUnreachableError, TelegramBusyError: Telegram did not answer for a good while.
+            TelegramUnreachableError, TelegramBusyError: Telegram did not answer for a good while; or the chat wants
+                silence for so long that the result could not be delivered.
         """
         return self._patiently(
             job,
@@ -80,17 +83,17 @@ class TelegramDoor:
         )
 
     def show(self, job: Job, text: str, *, cancellable: bool) -> None:
-        """Put a text into the status message, once and without patience; nothing happens where that is not possible.
+        """Put a text into the status message, now or never; nothing happens where that is not possible.
 
         Raises:
             TelegramError: it was not shown, and it does not matter much.
         """
-        if not job.status_message_id or self._pauses.remaining_s(job.chat_id) > 0:
+        if not job.status_message_id or not self._budget.ask(job.chat_id, Importance.PROGRESS).granted:
             return
         try:
             self._edit_text(job, text, cancellable=cancellable)
         except TelegramBusyError as busy:
-            self._pauses.pause(job.chat_id, busy.retry_after_s)
+            self._budget.silence(job.chat_id, busy.retry_after_s)
             raise
         except TelegramRefusalError as refusal:
             if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
@@ -104,7 +107,7 @@ class TelegramDoor:
         """
         if job.status_message_id:
             try:
-                self._patiently(job, lambda: self._edit_text(job, text, cancellable=False))
+                self._patiently(job, lambda: self._edit_text(job, text, cancellable=False), importance=Importance.REST)
             except TelegramRefusalError as refusal:
                 if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
                     raise
@@ -126,10 +129,16 @@ class TelegramDoor:
         return False
 
     def announce(self, job: Job) -> None:
-        """Say audibly, once and without patience, that the result is there; it does not matter much."""
+        """Say audibly, now or never, that the result is there; it does not matter much."""
+        turn = self._budget.ask(job.chat_id, Importance.REST)
+        if not turn.granted or turn.wait_s > LONGEST_WAIT_TO_ANNOUNCE_S:
+            return
+        _sleep(turn.wait_s, never)
         try:
             self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
         except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:
+            if isinstance(error, TelegramBusyError):
+                self._budget.silence(job.chat_id, error.retry_after_s)
             logger.info("the result is there, but its announcement was not taken: %s", error)
 
     def tell(self, job: Job, text: str) -> None:
@@ -140,7 +149,9 @@ class TelegramDoor:
         """
         if job.status_message_id:
             try:
-                self._patiently(job, lambda: self._edit_text(job, text, cancellable=False))
+                self._patiently(
+                    job, lambda: self._edit_text(job, text, cancellable=False), importance=Importance.RESULT
+                )
             except TelegramRefusalError as refusal:
                 if refusal.says(*NOTHING_NEW, *NO_TEXT_ANY_MORE):
                     return  # said before; or the result itself stands there, and an apology would be wrong
@@ -148,7 +159,8 @@ class TelegramDoor:
                     raise
             else:
                 return
-        self._patiently(job, lambda: self._telegram.call("sendMessage", {**_reply_to(job), "text": text}))
+        params = {**_reply_to(job), "text": text}
+        self._patiently(job, lambda: self._telegram.call("sendMessage", params), importance=Importance.RESULT)
 
     def _edit_text(self, job: Job, text: str, *, cancellable: bool) -> None:
         markup = cancel_markup(job) if cancellable else None
@@ -161,7 +173,9 @@ class TelegramDoor:
         upload = (document.name, document.content, document.mime)
         try:
             self._patiently(
-                job, lambda: self._telegram.call("editMessageMedia", {**_status(job), "media": media}, upload=upload)
+                job,
+                lambda: self._telegram.call("editMessageMedia", {**_status(job), "media": media}, upload=upload),
+                importance=Importance.RESULT,
             )
         except TelegramRefusalError as refusal:
             if refusal.says(*NOTHING_NEW):
@@ -174,24 +188,32 @@ class TelegramDoor:
     def _send_document(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None:
         params = {**_reply_to(job), "document": "attach://upload", "caption": document.caption}
         upload = (document.name, document.content, document.mime)
-        self._patiently(job, lambda: self._telegram.call("sendDocument", params, upload=upload), on_unknown=on_resend)
+        self._patiently(
+            job,
+            lambda: self._telegram.call("sendDocument", params, upload=upload),
+            importance=Importance.RESULT,
+            on_unknown=on_resend,
+        )
 
     def _patiently(
         self,
         job: Job,
         call: Callable[[], T],
         *,
+        importance: Importance | None = None,
         should_stop: Callable[[], bool] = never,
         on_unknown: Callable[[], object] = lambda: None,
     ) -> T:
-        """Repeat a call while Telegram asks for a little patience or cannot be reached."""
+        """Repeat a call while Telegram asks for patience or cannot be reached; a message waits for its turn before."""
         for failures in range(TRIES):
             last = failures == TRIES - 1 or should_stop()
-            _sleep(self._pauses.remaining_s(job.chat_id), should_stop)
+            self._sit_out_silence(job, should_stop)
+            if importance is not None:
+                self._await_turn(job, importance)
             try:
                 return call()
             except TelegramBusyError as busy:
-                self._pauses.pause(job.chat_id, busy.retry_after_s)
+                self._budget.silence(job.chat_id, busy.retry_after_s)
                 if last or busy.retry_after_s > LONGEST_PAUSE_S:
                     raise
             except TelegramUnreachableError as error:
@@ -201,6 +223,23 @@ class TelegramDoor:
                 on_unknown()
                 _sleep(2.0**failures, should_stop)
         raise AssertionError("the last try returns or raises")
+
+    def _sit_out_silence(self, job: Job, should_stop: Callable[[], bool]) -> None:
+        silence_s = self._budget.silence_s(job.chat_id)
+        if silence_s > LONGEST_PAUSE_S:
+            raise TelegramBusyError("waiting", silence_s)
+        _sleep(silence_s, should_stop)
+
+    def _await_turn(self, job: Job, importance: Importance) -> None:
+        began = time.monotonic()
+        while True:
+            waited_s = time.monotonic() - began
+            turn = self._budget.ask(job.chat_id, importance, waited_s=waited_s)
+            if waited_s + turn.wait_s > LONGEST_PAUSE_S:
+                raise TelegramBusyError("waiting", max(1.0, turn.wait_s))
+            _sleep(turn.wait_s, never)
+            if turn.granted and (not turn.wait_s or not self._budget.silence_s(job.chat_id)):
+                return
 
 
 def _sleep(seconds: float, should_stop: Callable[[], bool]) -> None:

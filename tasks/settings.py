@@ -66,8 +66,14 @@ class ProcessSettings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(lambda url: SecretStr(_redis_url(url.get_secret_value())))] = (
         SecretStr("redis://127.0.0.1:6379/0")
     )
+    telegram_messages_per_s: Annotated[float, Field(ge=1.0, le=1000.0)] = 25.0  # of all processes of the bot together
     max_file_bytes: PositiveInt = 20 * 1024 * 1024  # what bots may download; a self-hosted Bot API server takes more
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @property
+    def bot_id(self) -> int:
+        """The bot's number, which a token begins with."""
+        return int(self.bot_token.get_secret_value().partition(":")[0])
 
 
 class BotSettings(ProcessSettings):
@@ -75,6 +81,8 @@ class BotSettings(ProcessSettings):
 
     max_open_jobs_per_user: PositiveInt = 20  # queued and running together
     max_queued_jobs: PositiveInt = 5_000  # over all users
+    max_pictures_per_minute: PositiveInt = 60  # of one user; what comes faster is not taken, and that is said once
+    max_messages_per_minute: PositiveInt = 120  # of one user, whatever they are
     gpu_queue_from_pixels: PositiveInt = 500_000  # larger pictures go to queue "gpu" while a worker serves it
 
 

@@ -9,10 +9,11 @@ A worker holds a job under a lease and names its attempt in every write, so one 
 wakes up again can change nothing. The scripts are in ``tasks/lua``, one per change.
 
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
-``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock`` and ``tags`` the fair clock;
-``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does
-not know yet; ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that
-somebody served lately; ``updates`` what the bot has handled.
+``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock``, ``turns`` and ``work`` the
+fair clock, until when on it each user's share is given away, and what the job taken last costs; ``leases`` when each
+running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does not know yet;
+``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that somebody served
+lately; ``updates`` what the bot has handled. ``sending`` and ``silence`` belong to ``tasks.budget``.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
-from tasks.waiting import Running, done_in_s, lanes_of
+from tasks.waiting import Running, cost_of, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
@@ -35,7 +36,8 @@ TELL_AGAIN_AFTER_S = 60.0
 WORKER_CARD_LIFETIME_S = 15
 QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
-JOBS_LOOKED_AT = 200  # for the expected wait; beyond them the average counts
+JOBS_LOOKED_AT = 200  # for the expected wait; of more, as many spread over all
+JOBS_AT_ONCE = 100  # changed by one script: a few milliseconds in which Redis does nothing else
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
@@ -71,7 +73,8 @@ class JobStore:
         """Take a picture in, unless its message was handed in before or somebody has too many."""
         record = {**asdict(wish), "id": wish.job_id}
         flat = [item for pair in record.items() for item in pair]
-        (answer,) = self._run("submit", wish.job_id, wish.user_id, wish.queue, user_limit, total_limit, *flat)
+        cost = cost_of(wish.pixels)
+        (answer,) = self._run("submit", wish.job_id, wish.user_id, wish.queue, user_limit, total_limit, cost, *flat)
         if answer == "user_limit":
             return Refused(reason="user_limit", limit=user_limit)
         if answer == "queue_full":
@@ -95,16 +98,14 @@ class JobStore:
 
         A job in state ``delivering`` is in the answer but goes on: its result is already on its way.
         """
-        return self._cancel(user_id, round(running_for_s * 1000), [])
+        ids = sorted(cast("set[str]", self.redis.smembers(f"restora:user:{user_id}")))
+        parts = (ids[first : first + JOBS_AT_ONCE] for first in range(0, len(ids), JOBS_AT_ONCE))
+        return [one for part in parts for one in self._cancel(user_id, round(running_for_s * 1000), part)]
 
     def _cancel(self, user_id: int, running_for_ms: int, job_ids: Sequence[str]) -> list[Cancelled]:
         answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *job_ids)
-        met = []
-        for job_id, was in zip(answer[::2], answer[1::2], strict=True):
-            job = self.get(job_id)
-            if job is not None:
-                met.append(Cancelled(job=job, was=JobState(was)))
-        return met
+        jobs = self._get_all(answer[::2])
+        return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
         """Take the next job of these queues under a lease, or nothing."""
@@ -154,7 +155,10 @@ class JobStore:
 
     def reroute(self, source: str, target: str) -> int:
         """Move every waiting job from one queue to another; tells how many."""
-        return int(self._run("reroute", source, target))
+        moved = 0
+        while part := int(self._run("reroute", source, target, JOBS_AT_ONCE)):
+            moved += part
+        return moved
 
     def take_untold(self) -> list[Job]:
         """Failed jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
@@ -173,6 +177,13 @@ class JobStore:
         stored = cast("dict[str, str]", self.redis.hgetall(f"restora:job:{job_id}"))
         return Job.from_hash(stored) if "state" in stored else None
 
+    def _get_all(self, job_ids: Sequence[str]) -> list[Job | None]:
+        with self.redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.hgetall(f"restora:job:{job_id}")
+            records = cast("list[dict[str, str]]", pipeline.execute())
+        return [Job.from_hash(stored) if "state" in stored else None for stored in records]
+
     def place(self, job: Job) -> QueuePlace | None:
         """Where a queued job stands and how long it will take, its own run included; None once it is not queued.
 
@@ -183,14 +194,14 @@ class JobStore:
             return None
         rank, own_pixels, looked_at, running = answer
         before = [int(pixels) for pixels in looked_at]
-        if rank > len(before):  # beyond that, as many as on average before
-            before += [sum(before) // len(before)] * (rank - len(before))
         held = [
             Running(worker=worker, pixels=int(pixels), progress=float(progress))
             for worker, pixels, progress in zip(running[::3], running[1::3], running[2::3], strict=True)
         ]
         lanes = lanes_of((card for card in self.workers() if job.queue in card.queues), held)
-        return QueuePlace(place=rank + 1, wait_s=done_in_s(int(own_pixels), before=before, lanes=lanes))
+        each_stands_for = rank / len(before) if before else 1.0
+        wait_s = done_in_s(int(own_pixels), before=before, lanes=lanes, each_stands_for=each_stands_for)
+        return QueuePlace(place=rank + 1, wait_s=wait_s)
 
     def waiting(self, queue: str) -> int:
         """How many jobs wait in one queue."""

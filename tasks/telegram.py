@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -180,23 +179,3 @@ def _result(method: str, status: int, answer: Any) -> Any:
         raise TelegramUnreachableError(method, f"{status} {description}")
     refusal = ChatClosedError if status == 403 else TelegramRefusalError
     raise refusal(method, status, description)
-
-
-class ChatPauses:
-    """Until when a chat wants silence: a 429 binds every later call to that chat, whoever makes it."""
-
-    def __init__(self) -> None:
-        self._until: dict[int, float] = {}
-        self._lock = threading.Lock()
-
-    def pause(self, chat_id: int, seconds: float) -> None:
-        """Remember a ``retry_after``."""
-        now = time.monotonic()
-        with self._lock:
-            self._until = {chat: until for chat, until in self._until.items() if until > now}
-            self._until[chat_id] = max(self._until.get(chat_id, 0.0), now + seconds)
-
-    def remaining_s(self, chat_id: int) -> float:
-        """Seconds until the chat may be written to again."""
-        with self._lock:
-            return max(0.0, self._until.get(chat_id, 0.0) - time.monotonic())

@@ -1,4 +1,7 @@
-"""How long it will take until a queued picture is done, from what the workers say of themselves. Knows no Redis."""
+"""How long it will take until a queued picture is done, from what the workers say of themselves. Knows no Redis.
+
+And what it costs its owner in turns: the queue is fair by the work that pictures make, not by their number.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,18 @@ from itertools import pairwise
 
 from tasks.messages import WorkerCard
 
+# What a picture costs, in megapixels: what every picture takes, and where the planner makes large ones grow less.
+LEAST_COST, MOST_COST = 0.5, 4.0
+
 Estimates = Sequence[tuple[int, float]]  # pixels of a picture, rising, and the seconds one takes
+
+
+def cost_of(pixels: int) -> float:
+    """The share of everybody's time that a picture takes of its owner's, in no unit but that of other pictures.
+
+    Bounded, so that nobody's picture waits for more than ``MOST_COST / LEAST_COST`` of each other user's.
+    """
+    return min(MOST_COST, max(LEAST_COST, pixels / 1e6))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +91,16 @@ def lanes_of(workers: Iterable[WorkerCard], running: Iterable[Running]) -> list[
     return list(lanes.values())
 
 
-def done_in_s(pixels: int, *, before: Iterable[int], lanes: Sequence[Lane]) -> float | None:
+def done_in_s(
+    pixels: int, *, before: Iterable[int], lanes: Sequence[Lane], each_stands_for: float = 1.0
+) -> float | None:
     """Seconds until a queued picture is done, when each picture goes to the lane that is free first.
 
     Args:
         pixels: of the picture.
         before: pixels of each picture that comes before it.
         lanes: what :func:`lanes_of` gives; left as they are.
+        each_stands_for: how many pictures each one of ``before`` was picked from.
 
     Returns:
         None where there is no lane to measure by.
@@ -91,7 +108,8 @@ def done_in_s(pixels: int, *, before: Iterable[int], lanes: Sequence[Lane]) -> f
     if not lanes:
         return None
     free_at_s = [lane.busy_s for lane in lanes]
-    for each in (*before, pixels):
+    for each in before:
         first = free_at_s.index(min(free_at_s))
-        free_at_s[first] += expected_s(each, lanes[first].estimates)
-    return free_at_s[first]
+        free_at_s[first] += expected_s(each, lanes[first].estimates) * each_stands_for
+    first = free_at_s.index(min(free_at_s))
+    return free_at_s[first] + expected_s(pixels, lanes[first].estimates)

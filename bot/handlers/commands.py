@@ -15,7 +15,7 @@ from bot.queue import JobQueue
 from bot.status import show_cancelled
 from bot.texts import BotTexts
 from tasks.catalog import locales
-from tasks.messages import Cancelled, JobState
+from tasks.messages import Cancelled, Job, JobState
 
 OVERLONG_S = 600.0  # /upscale_image stops jobs of its user that have been running for longer
 
@@ -46,25 +46,29 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S)
-    stopped = _show_stopped(message, met, texts, outbox)
+    stopped = _stopped(met)
     text = texts.ask_for_picture()
     if stopped:
-        text = texts.stopped_overlong(stopped) + "\n" + text
+        text = texts.stopped_overlong(len(stopped)) + "\n" + text
     outbox.post(message.chat.id, lambda: message.answer(text))
+    _show_stopped(message, stopped, texts, outbox)
 
 
 async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     met = await jobs.cancel_all(owner_id(message))
-    stopped = _show_stopped(message, met, texts, outbox)
-    text = texts.restarted(stopped, on_their_way=len(met) - stopped)
+    stopped = _stopped(met)
+    text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
+    _show_stopped(message, stopped, texts, outbox)
 
 
-def _show_stopped(message: Message, met: list[Cancelled], texts: BotTexts, outbox: Outbox) -> int:
-    """Change the status messages of the jobs that were really stopped; tells how many."""
-    stopped = [one.job for one in met if one.was is not JobState.DELIVERING]
+def _stopped(met: list[Cancelled]) -> list[Job]:
+    return [one.job for one in met if one.was is not JobState.DELIVERING]
+
+
+def _show_stopped(message: Message, stopped: list[Job], texts: BotTexts, outbox: Outbox) -> None:
+    """Change the status messages, after the answer: one a second is all that Telegram takes in a chat."""
     bot = message.bot
     if bot is not None:
         for job in stopped:
             outbox.post(job.chat_id, partial(show_cancelled, bot, job, texts=texts))
-    return len(stopped)

@@ -6,7 +6,8 @@ from aiogram import Bot, F, Router
 from aiogram.enums import ChatType
 from aiogram.types import Message
 
-from bot.intake import RefusalCode, read_picture
+from bot.intake import RefusalCode, owner_id, read_picture
+from bot.middlewares.floods import Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue
 from bot.status import show_status
@@ -25,20 +26,24 @@ def router() -> Router:
 
 
 async def accept(
-    message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, max_file_bytes: int
+    message: Message,
+    bot: Bot,
+    *,
+    texts: BotTexts,
+    jobs: JobQueue,
+    outbox: Outbox,
+    refusals: Refusals,
+    max_file_bytes: int,
 ) -> None:
     picture = read_picture(message, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
-    if isinstance(picture, RestorePhoto):
-        await _take(message, picture, texts, jobs, outbox)
-    elif message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
-        outbox.post(message.chat.id, lambda: message.reply(texts.refusal(picture), allow_sending_without_reply=True))
-
-
-async def _take(message: Message, wish: RestorePhoto, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    answer = await jobs.submit(wish)
+    if not isinstance(picture, RestorePhoto):
+        if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
+            _refuse(message, picture, texts.refusal(picture), refusals, outbox)
+        return
+    answer = await jobs.submit(picture)
     if isinstance(answer, Refused):
         text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
-        _reply(message, text, outbox)
+        _refuse(message, answer.reason, text, refusals, outbox)
     elif _lacks_status(answer):
         outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
@@ -48,5 +53,6 @@ def _lacks_status(answer: Accepted) -> bool:
     return answer.fresh or not (answer.job.status_message_id or answer.job.state in FINAL_STATES)
 
 
-def _reply(message: Message, text: str, outbox: Outbox) -> None:
-    outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox) -> None:
+    if refusals.may_say(owner_id(message), reason):
+        outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))

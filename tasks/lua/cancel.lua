@@ -29,6 +29,14 @@ for _, id in ipairs(ids) do
         answer[#answer + 1] = state
     end
 end
--- What was cancelled was not served, so it must not put the user's next picture behind everybody else's.
-if redis.call('SCARD', user) == 0 then redis.call('HDEL', 'restora:tags', ARGV[1]) end
+-- What was cancelled was not served, so it must not put the user's next picture behind everybody else's: the next turn
+-- comes after the last one that is left. With very many left that is not worth the time.
+if redis.call('SCARD', user) <= 50 then
+    local turn
+    for _, id in ipairs(redis.call('SMEMBERS', user)) do
+        local tag = tonumber(redis.call('HGET', 'restora:job:' .. id, 'tag'))
+        if tag and (not turn or tag > turn) then turn = tag end
+    end
+    if turn then redis.call('ZADD', 'restora:turns', 'XX', turn, ARGV[1]) else redis.call('ZREM', 'restora:turns', ARGV[1]) end
+end
 return answer

@@ -11,20 +11,33 @@ for i = 3, #ARGV do
 end
 if not best then return {} end
 redis.call('ZREM', 'restora:queue:' .. best_queue, best)
-local queued = redis.call('DECR', 'restora:queued')
-if queued <= 0 then
-    -- Nobody waits, so nobody has to be caught up with: start the fair clock anew.
-    redis.call('DEL', 'restora:clock', 'restora:tags')
-else
-    -- The clock also moves by itself, or a stream of newcomers could keep somebody's second picture waiting for ever.
-    local clock = tonumber(redis.call('GET', 'restora:clock') or '0')
-    redis.call('SET', 'restora:clock', tostring(math.max(best_tag, clock + 1 / (queued + 1))))
-end
 local id = string.sub(best, 14)
 local job = 'restora:job:' .. id
+local attempt = redis.call('HINCRBY', job, 'attempt', 1)
+if redis.call('DECR', 'restora:queued') <= 0 then
+    -- Nobody waits, so nobody has to be caught up with: start the fair clock anew.
+    redis.call('DEL', 'restora:clock', 'restora:turns', 'restora:work')
+else
+    -- The clock shows how far each user would be if all who still have a turn to come had shared the work done so far.
+    -- What has just been taken is not done yet, and what is done once more was counted before.
+    local clock = tonumber(redis.call('GET', 'restora:clock') or '0')
+    local work = tonumber(redis.call('GET', 'restora:work') or '0')
+    while work > 0 do
+        local first = redis.call('ZRANGE', 'restora:turns', 0, 0, 'WITHSCORES')
+        if not first[1] then break end
+        local users, ahead = redis.call('ZCARD', 'restora:turns'), math.max(0, tonumber(first[2]) - clock)
+        if ahead * users > work then
+            clock = clock + work / users
+            break
+        end
+        clock, work = math.max(clock, tonumber(first[2])), work - ahead * users
+        redis.call('ZREMRANGEBYSCORE', 'restora:turns', '-inf', first[2])
+    end
+    redis.call('SET', 'restora:clock', string.format('%.17g', clock))
+    redis.call('SET', 'restora:work', attempt == 1 and (redis.call('HGET', job, 'cost') or '1') or '0')
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HINCRBY', job, 'attempt', 1)
 redis.call('HSET', job, 'state', 'running', 'worker', ARGV[2], 'started_ms', now, 'since_ms', now, 'progress', 0)
 redis.call('ZADD', 'restora:leases', now + ARGV[1], id)
 return redis.call('HGETALL', job)

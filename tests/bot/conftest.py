@@ -25,6 +25,8 @@ async def world(tmp_path_factory) -> AsyncIterator[World]:
         Emulator.running() as telegram,
         Stack(folder, token=telegram.token, api_url=telegram.api_url) as stack,
     ):
-        bot = stack.start_bot(MAX_OPEN_JOBS_PER_USER="3")
+        bot = stack.start_bot(
+            MAX_OPEN_JOBS_PER_USER="3", MAX_PICTURES_PER_MINUTE="8", MAX_MESSAGES_PER_MINUTE="15", MAX_QUEUED_JOBS="30"
+        )
         await telegram.is_polled(timeout=30)
         yield World(telegram, stack, bot)

@@ -26,16 +26,16 @@ class JobLives(RuleBasedStateMachine):
         super().__init__()
         self.store.redis.flushdb()
         self.messages = 0
+        self.clock = 0.0
         self.held: list = []  # every job record a worker ever held, also those it lost
         self.accepted: set[str] = set()
         self.ended: dict[str, JobState] = {}
 
-    @rule(user=users, queue=queues)
-    def send(self, user, queue):
+    @rule(user=users, queue=queues, pixels=st.sampled_from([1, 1_000_000, 10**8]))
+    def send(self, user, queue, pixels):
         self.messages += 1
-        answer = self.store.submit(
-            wish(user, self.messages, queue=queue), user_limit=USER_LIMIT, total_limit=TOTAL_LIMIT
-        )
+        picture = wish(user, self.messages, queue=queue, pixels=pixels)
+        answer = self.store.submit(picture, user_limit=USER_LIMIT, total_limit=TOTAL_LIMIT)
         if isinstance(answer, Accepted):
             self.accepted.add(answer.job.id)
 
@@ -82,6 +82,15 @@ class JobLives(RuleBasedStateMachine):
                 assert met.job.id not in self.ended
                 self.ended[met.job.id] = JobState.CANCELLED
 
+    @precondition(lambda self: self.accepted)
+    @rule(data=st.data())
+    def cancel(self, data):
+        job_id = data.draw(st.sampled_from(sorted(self.accepted)))
+        met = self.store.cancel(int(job_id.split(":")[1]), job_id)
+        if met is not None and met.was in {JobState.QUEUED, JobState.RUNNING}:
+            assert job_id not in self.ended
+            self.ended[job_id] = JobState.CANCELLED
+
     @rule(away_from=queues)
     def reroute(self, away_from):
         self.store.reroute(away_from, "gpu" if away_from == "restore" else "restore")
@@ -124,6 +133,21 @@ class JobLives(RuleBasedStateMachine):
                 for job_id in self.accepted
                 if job_id.startswith(f"9:{user}:") and self.store.get(job_id).state not in FINAL_STATES
             }
+
+    @rule()
+    def a_look_at_the_order(self):
+        redis, store = self.store.redis, self.store
+        clock = float(redis.get("restora:clock") or 0)
+        turns = dict(redis.zrange("restora:turns", 0, -1, withscores=True))
+        for queue in ("restore", "gpu"):
+            waiting = redis.zrange(f"restora:queue:{queue}", 0, -1, withscores=True)
+            jobs = [store.get(entry.split("|")[1]) for entry, _ in waiting]
+            assert [store.place(job).place for job in jobs] == list(range(1, len(jobs) + 1))
+            for job, (_, turn) in zip(jobs, waiting, strict=True):
+                assert turn <= float(redis.hget(f"restora:job:{job.id}", "tag"))  # coming back makes nobody wait longer
+                assert turn <= max(clock, turns.get(str(job.user_id), 0.0))  # one's next picture comes after it
+        assert clock >= self.clock or clock == 0  # it goes back only when nobody waits
+        self.clock = clock
 
 
 @pytest.mark.slow

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import pytest
 import pytest_asyncio
 
 from emulator import BadGateway, Blocked, Emulator, Reset, ResetAfter, RetryAfter, ServerError, Slow
 from tasks import telegram as module
+from tasks.budget import SendBudget
 from tasks.door import Document, TelegramDoor, result_name
 from tasks.messages import Job, JobState
 from tasks.telegram import (
     ChatClosedError,
-    ChatPauses,
     FileTooLargeError,
     TelegramBusyError,
     TelegramClient,
@@ -119,14 +120,6 @@ async def test_an_unknown_file_is_refused(client):
         await asyncio.to_thread(client.download, "nonsense", max_bytes=100)
 
 
-def test_the_longest_pause_of_a_chat_counts_and_other_chats_are_free():
-    pauses = ChatPauses()
-    pauses.pause(1, 5.0)
-    pauses.pause(1, 2.0)
-    assert 4.5 < pauses.remaining_s(1) <= 5.0
-    assert pauses.remaining_s(2) == 0.0
-
-
 def job(user, **changes):
     fields = {
         "id": f"{user.id}:1",
@@ -191,6 +184,57 @@ async def test_nothing_is_shown_in_a_chat_that_asked_for_silence(telegram, clien
         await asyncio.to_thread(door.show, held, "10 %", cancellable=True)
     await asyncio.to_thread(door.show, held, "20 %", cancellable=True)
     assert len(telegram.calls_of("editMessageText")) == 1
+
+
+async def test_a_silence_that_another_process_was_asked_for_is_kept_here_too(telegram, client, store):
+    user, other = await a_user(telegram), await a_user(telegram)
+    SendBudget(store.redis, bot_id=9).silence(user.id, 60)
+    door = TelegramDoor(client, max_file_bytes=10**7, budget=SendBudget(store.redis, bot_id=9))
+    began = time.monotonic()
+    with pytest.raises(TelegramBusyError) as caught:
+        await deliver(door, job(user))
+    assert 55 < caught.value.retry_after_s <= 60
+    await deliver(door, job(other))
+    assert time.monotonic() - began < 5  # neither waited
+    assert [call.chat_id for call in telegram.calls_of("sendDocument")] == [other.id]
+
+
+async def test_no_picture_is_fetched_while_its_chat_wants_a_long_silence(telegram, door, client):
+    user = telegram.user("Ann")
+    message = await user.sends_document("a.png", content=b"x")
+    status = await call(client, "sendMessage", chat_id=user.id, text="…")
+    held = job(user, file_id=message.file_id, status_message_id=status["message_id"])
+    telegram.misbehaves("editMessageText", RetryAfter(100), times=1)
+    with pytest.raises(TelegramBusyError):
+        await asyncio.to_thread(door.show, held, "10 %", cancellable=True)
+    with pytest.raises(TelegramBusyError):
+        await asyncio.to_thread(door.fetch, held, should_stop=lambda: False)
+    assert telegram.calls_of("getFile") == []
+
+
+async def test_a_short_silence_is_sat_out(telegram, door):
+    user = await a_user(telegram)
+    telegram.misbehaves("sendDocument", RetryAfter(1), times=1)
+    began = time.monotonic()
+    await deliver(door, job(user))
+    assert 1.0 <= time.monotonic() - began < 6
+    assert len(telegram.calls_of("sendDocument")) == 2
+
+
+async def test_results_of_many_pictures_in_one_chat_keep_to_its_rate_and_progress_gives_way(telegram, client, door):
+    user = await a_user(telegram)
+    status = await call(client, "sendMessage", chat_id=user.id, text="…")
+    held = job(user, status_message_id=status["message_id"])
+    for percent in range(30):
+        await asyncio.to_thread(door.show, held, f"{percent} %", cancellable=True)
+    assert len(telegram.calls_of("editMessageText")) == 2
+    began = time.monotonic()
+    for _ in range(3):
+        await deliver(door, job(user))
+    assert 0.5 < time.monotonic() - began < 5
+    assert len(telegram.calls_of("sendDocument")) == 3
+    await asyncio.to_thread(door.announce, held)  # there is no room left, and it does not matter much
+    assert [c.arguments["text"] for c in telegram.calls_of("sendMessage")] == ["…"]
 
 
 async def test_the_last_word_reaches_a_chat_whose_status_message_is_gone(telegram, door):

@@ -1,0 +1,125 @@
+"""Who sends faster than anybody can mean it is told so once, and then not heard until it is over.
+
+Counted in the memory of this process: there is one bot, what it counts is a minute old at most, and an update that is
+not heard should cost next to nothing, because those of other people wait behind it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiogram import BaseMiddleware
+from aiogram.enums import ChatType
+from aiogram.types import CallbackQuery, Message, TelegramObject, Update
+
+from bot.intake import owner_id
+from bot.outbox import Outbox
+from bot.texts import BotTexts
+from tasks.catalog import closest_locale
+
+logger = logging.getLogger(__name__)
+
+OVER_AT = 0.5  # of the limit: a flood ends when so little of what was sent is left in the count
+USERS_KEPT = 1000
+REFUSED_AGAIN_AFTER_S = 5.0  # a refusal that follows the last one sooner is not said ...
+SAID_AGAIN_AFTER_S = 30.0  # ... unless that was so long ago
+
+Verdict = Literal["heard", "refused", "ignored"]
+
+
+@dataclass
+class _Count:
+    level: float = 0.0
+    time: float = 0.0
+    flooding: bool = False
+
+
+class Floods:
+    """Counts what each user sends: at most ``per_minute`` at once, and as much again within the next minute."""
+
+    def __init__(self, per_minute: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = float(per_minute)
+        self._clock = clock
+        self._counts: dict[int, _Count] = {}
+
+    def judge(self, user_id: int) -> Verdict:
+        """Count one; of a flood the first that is too much is "refused", all others are "ignored" until it is over."""
+        now = self._clock()
+        if len(self._counts) > USERS_KEPT:
+            self._counts = {user: count for user, count in self._counts.items() if self._left(count, now) > 0}
+        count = self._counts.setdefault(user_id, _Count(time=now))
+        count.level, count.time = self._left(count, now), now
+        if count.flooding and count.level > self._limit * OVER_AT:
+            count.level = min(self._limit, count.level + 1)
+            return "ignored"
+        count.flooding = count.level + 1 > self._limit
+        count.level = min(self._limit, count.level + 1)
+        return "refused" if count.flooding else "heard"
+
+    def _left(self, count: _Count, now: float) -> float:
+        return max(0.0, count.level - (now - count.time) * self._limit / 60)
+
+
+class Refusals:
+    """Keeps one refusal for a whole album from being said forty times."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[tuple[int, str], tuple[float, float]] = {}  # when met, when said
+
+    def may_say(self, user_id: int, reason: str) -> bool:
+        """Whether a refusal should be said, or was said to the same user just now."""
+        now = self._clock()
+        if len(self._last) > USERS_KEPT:
+            self._last = {key: at for key, at in self._last.items() if now - at[0] < SAID_AGAIN_AFTER_S}
+        met, said = self._last.get((user_id, reason), (-SAID_AGAIN_AFTER_S, -SAID_AGAIN_AFTER_S))
+        speaks = now - met >= REFUSED_AGAIN_AFTER_S or now - said >= SAID_AGAIN_AFTER_S
+        self._last[user_id, reason] = (now, now if speaks else said)
+        return speaks
+
+
+class FloodGate(BaseMiddleware):
+    """Holds updates of a flood back, before anything is spent on them."""
+
+    def __init__(self, outbox: Outbox, *, messages_per_minute: int, pictures_per_minute: int) -> None:
+        self._outbox = outbox
+        self._messages = Floods(messages_per_minute)
+        self._pictures = Floods(pictures_per_minute)
+        self._pictures_per_minute = pictures_per_minute
+
+    async def __call__(
+        self,
+        handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
+        event: TelegramObject,
+        data: dict[str, Any],
+    ) -> Any:
+        """Handle the update unless it is one too many."""
+        verdict = self._judge(event.event) if isinstance(event, Update) else "heard"
+        return await handler(event, data) if verdict == "heard" else None
+
+    def _judge(self, event: TelegramObject) -> Verdict:
+        if isinstance(event, CallbackQuery):
+            return self._messages.judge(event.from_user.id)
+        if not isinstance(event, Message):
+            return "heard"
+        verdict = self._messages.judge(owner_id(event))
+        if verdict == "refused" and event.chat.type == ChatType.PRIVATE:  # in a group it was not us who was written to
+            self._answer(event, _words(event).too_many_messages())
+        if verdict == "heard" and (event.photo or event.document or event.sticker):
+            verdict = self._pictures.judge(owner_id(event))
+            if verdict == "refused":
+                self._answer(event, _words(event).too_many_pictures(self._pictures_per_minute))
+        if verdict == "refused":
+            logger.warning("a flood began, and is not listened to")
+        return verdict
+
+    def _answer(self, message: Message, text: str) -> None:
+        self._outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+
+
+def _words(message: Message) -> BotTexts:
+    return BotTexts(closest_locale(message.from_user.language_code if message.from_user else None))

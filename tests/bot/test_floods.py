@@ -1,0 +1,181 @@
+"""Floods: who is heard, who is refused, and that it is said once."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from bot.middlewares.floods import OVER_AT, REFUSED_AGAIN_AFTER_S, SAID_AGAIN_AFTER_S, Floods, Refusals
+from bot.texts import BotTexts
+from emulator import Item
+
+en = BotTexts("en")
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def jpeg(level=0):
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 24), (level % 256, 90, 30)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_of_a_flood_one_is_refused_and_all_others_are_ignored():
+    floods = Floods(20, clock=Clock())
+    verdicts = [floods.judge(1) for _ in range(60)]
+    assert verdicts == ["heard"] * 20 + ["refused"] + ["ignored"] * 39
+    assert floods.judge(2) == "heard"
+
+
+def test_a_flood_is_over_after_a_pause_and_the_next_one_is_refused_anew():
+    clock = Clock()
+    floods = Floods(20, clock=clock)
+    for _ in range(30):
+        floods.judge(1)
+    clock.now += 60 * OVER_AT - 1
+    assert floods.judge(1) == "ignored"
+    clock.now += 5
+    verdicts = [floods.judge(1) for _ in range(20)]
+    assert verdicts.count("refused") == 1
+    assert verdicts[0] == "heard"
+
+
+def test_who_never_pauses_is_refused_once_and_for_all():
+    clock = Clock()
+    floods = Floods(20, clock=clock)
+    verdicts = []
+    for _ in range(2000):  # two a second
+        verdicts.append(floods.judge(1))
+        clock.now += 0.5
+    assert verdicts.count("refused") == 1
+    assert "heard" not in verdicts[100:]
+
+
+@given(per_minute=st.integers(1, 30), pauses_s=st.lists(st.floats(0, 90), max_size=80), users=st.integers(1, 3))
+def test_nobody_is_heard_more_often_than_the_limit_and_who_keeps_to_it_always_is(per_minute, pauses_s, users):
+    clock = Clock()
+    floods = Floods(per_minute, clock=clock)
+    heard = []
+    for number, pause_s in enumerate(pauses_s):
+        clock.now += pause_s
+        if floods.judge(number % users) == "heard":
+            heard.append((number % users, clock.now))
+    for user, at in heard:
+        # What fits at once, and what a minute more makes room for.
+        assert sum(1 for other, then in heard if other == user and at <= then < at + 60) <= 2 * per_minute
+    slow = Floods(per_minute, clock=clock)
+    for _ in range(50):
+        assert slow.judge(7) == "heard"
+        clock.now += 60 / per_minute + 0.01
+
+
+def test_floods_of_long_ago_are_forgotten():
+    clock = Clock()
+    floods = Floods(20, clock=clock)
+    for user in range(5000):
+        floods.judge(user)
+        clock.now += 1
+    assert len(floods._counts) <= 1001
+
+
+def test_a_refusal_of_forty_pictures_is_said_once_and_again_to_who_comes_back():
+    clock = Clock()
+    refusals = Refusals(clock=clock)
+    said = []
+    for _ in range(40):
+        said.append(refusals.may_say(1, "user_limit"))
+        clock.now += 0.1
+    assert said == [True] + [False] * 39
+    assert refusals.may_say(1, "queue_full")
+    assert refusals.may_say(2, "user_limit")
+    clock.now += REFUSED_AGAIN_AFTER_S
+    assert refusals.may_say(1, "user_limit")
+
+
+def test_a_refusal_is_said_again_now_and_then_to_who_does_not_stop():
+    clock = Clock()
+    refusals = Refusals(clock=clock)
+    times = []
+    for _ in range(100):
+        if refusals.may_say(1, "user_limit"):
+            times.append(clock.now)
+        clock.now += 1.0
+    assert times == [0.0, SAID_AGAIN_AFTER_S, 2 * SAID_AGAIN_AFTER_S, 3 * SAID_AGAIN_AFTER_S]
+
+
+@pytest.fixture
+def _nobody_waits(world):
+    world.stack.store.redis.flushdb()
+
+
+def answers_to(person):
+    return [message.text for message in person.chat.messages if message.from_bot]
+
+
+async def quiet(person, for_s=1.2):
+    """Wait until nothing more comes."""
+    while True:
+        seen = len(answers_to(person))
+        await asyncio.sleep(for_s)
+        if len(answers_to(person)) == seen:
+            return
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
+async def test_an_album_over_every_limit_gets_one_answer_of_each_kind(world):
+    user = world.telegram.user("Alba")
+    await user.sends_album([Item(content=jpeg(number)) for number in range(10)])
+    await quiet(user)
+    answers = answers_to(user)
+    assert len([text for text in answers if "queue" in text and text != en.user_limit(3)]) == 3
+    assert answers.count(en.user_limit(3)) == 1  # for the fourth to the eighth
+    assert answers.count(en.too_many_pictures(8)) == 1  # for the ninth; the tenth gets nothing
+    assert len(answers) == 5
+    await user.sends_text("/restart")  # words are still heard
+    await user.receives_text(containing="Stopped 3")
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
+async def test_a_flood_is_answered_once_and_delays_nobody_elses_first_answer(world):
+    flooder, others = world.telegram.user("Flo"), [world.telegram.user(f"Other {number}") for number in range(4)]
+    for number in range(400):
+        await flooder.sends_text(f"hello {number}")
+        if number % 100 == 50:
+            await others[number // 100].sends_photo(jpeg())
+    began = time.monotonic()
+    for other in others:
+        await other.receives_message(containing="queue")
+    assert time.monotonic() - began < 3.0
+    await quiet(flooder)
+    assert sorted(answers_to(flooder)) == sorted([en.refusal("text"), en.too_many_messages()])
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
+async def test_a_full_queue_is_said_once_for_an_album(world):
+    for number in range(10):
+        person = world.telegram.user(f"Filler {number}")
+        await person.sends_album([Item(content=jpeg(number + i)) for i in range(3)])
+        await person.receives_message(containing="queue")
+        async with asyncio.timeout(5):
+            while len(world.stack.store.open_jobs(person.id)) < 3:
+                await asyncio.sleep(0.02)
+    user = world.telegram.user("Late")
+    await user.sends_album([Item(content=jpeg(number)) for number in range(5)])
+    assert (await user.receives_text()).text == en.queue_full()
+    await quiet(user)
+    assert len(answers_to(user)) == 1
