@@ -43,7 +43,8 @@ DISCRETIONS = (
         r"\1\2<left out>",
     ),
     (re.compile(r"(?i)\b((?:chat|user|sender)(?:[_ ]?id)?['\"]?\s*[:=]?\s*)-?\d+"), r"\1<id>"),
-    (re.compile(r"""\bb(['"])(?:[^'"\\]|\\.){16,}\1?"""), "<bytes>"),
+    (re.compile(r"\b(id['\"]?\s*[:=]\s*)-?\d{5,}"), r"\1<id>"),
+    (re.compile(r"""\bb(?:'(?:[^'\\]|\\.){16,}'?|"(?:[^"\\]|\\.){16,}"?)"""), "<bytes>"),
     (re.compile(r"(?<![\w/.-])(?![0-9a-f]+(?![\w-]))(?=[\w-]*\d)[A-Za-z0-9_-]{40,}={0,2}"), "<id>"),  # digests may stay
 )
 

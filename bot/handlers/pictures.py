@@ -11,6 +11,7 @@ from bot.outbox import Outbox
 from bot.queue import JobQueue
 from bot.status import show_status
 from bot.texts import BotTexts
+from tasks import metrics
 from tasks.messages import FINAL_STATES, Accepted, Refused, RestorePhoto
 
 # In a group people talk to each other: only what is a picture, but one we cannot take, is answered there.
@@ -31,6 +32,7 @@ async def accept(
     if isinstance(picture, RestorePhoto):
         await _take(message, picture, texts, jobs, outbox)
     elif message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
+        metrics.count("restora_messages_refused", reason=picture)
         outbox.post(message.chat.id, lambda: message.reply(texts.refusal(picture), allow_sending_without_reply=True))
 
 
