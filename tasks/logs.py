@@ -61,6 +61,12 @@ def job_name(job_id: str) -> str:
     return "j" + base64.b32encode(digest)[:10].decode().lower()
 
 
+def name_jobs_with(key: str) -> None:
+    """Make the pseudonyms of jobs with this secret from now on."""
+    global _key  # noqa: PLW0603 - as global as logging itself
+    _key = key.encode()
+
+
 @contextmanager
 def job_context(job_id: str) -> Iterator[None]:
     """Name the job in every line this thread, or task, logs inside."""
@@ -142,8 +148,7 @@ def configure_logging(level: str, *, form: LogFormat = "text", key: str = "") ->
         form: of the lines.
         key: a secret that all processes of a bot share, its token; jobs get their pseudonyms with it.
     """
-    global _key  # noqa: PLW0603 - as global as logging itself
-    _key = key.encode()
+    name_jobs_with(key)
     logging.basicConfig(level=level, handlers=[discreet_handler(sys.stderr, form)], force=True)
     for chatty in QUIETER:
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -15,7 +15,6 @@ from aiogram.methods import SendMessage
 from aiogram.types import Message, Update
 from pydantic import ValidationError
 
-import bot  # noqa: F401 - so that aiogram is imported its lean way
 from tasks.logs import LONGEST_LINE, DiscreetFormatter, discreet_handler, job_context, job_name
 from tests.conftest import REPOSITORY
 

@@ -111,7 +111,7 @@ def test_an_hour_is_part_of_a_day_and_older_counts_are_part_of_neither(store, su
 
 def test_redis_forgets_the_counts_of_a_day_ago_and_keeps_few_fields(store, submit, stats, claim):
     dice = random.Random(5)
-    for number in range(300):
+    for number in range(100):
         submit(1, number)
         job = claim()
         set_back(store, job.id, queued_s=dice.expovariate(1e-4), started_s=dice.expovariate(1e-3))
@@ -120,7 +120,7 @@ def test_redis_forgets_the_counts_of_a_day_ago_and_keeps_few_fields(store, submi
         assert 24 * 3600 < store.redis.ttl(key) <= 25 * 3600
         assert store.redis.hlen(key) < 120
         assert store.redis.memory_usage(key) < 12_000
-    assert stats.last_hour().done == 300
+    assert stats.last_hour().done == 100
 
 
 def test_counts_say_nothing_about_people(store, claim):
