@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from typing import TYPE_CHECKING
 
 from aiogram import Bot, Dispatcher
 from aiogram.client.session.aiohttp import AiohttpSession
@@ -20,13 +21,15 @@ from aiogram.exceptions import (
 from aiogram.filters import ExceptionTypeFilter
 from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message
 
-from bot.handlers import all_routers
+from bot.handlers import all_routers, owner
 from bot.heartbeat import Heartbeat
+from bot.middlewares.counting import Counting
 from bot.middlewares.floods import FloodGate, Refusals
 from bot.middlewares.language import Language
 from bot.middlewares.once import Once
 from bot.middlewares.patience import LONGEST_WAIT_S, Patience
 from bot.middlewares.sending import Sending
+from bot.middlewares.tracing import Tracing
 from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
@@ -36,7 +39,11 @@ from tasks.budget import SendBudget
 from tasks.catalog import SOURCE_LOCALE, closest_locale, locales
 from tasks.logs import configure_logging
 from tasks.settings import BotSettings, SettingsError, load_settings
+from tasks.stats import Statistics
 from tasks.store import JobStore, connect
+
+if TYPE_CHECKING:
+    from bot.observatory import Observatory
 
 logger = logging.getLogger(__name__)
 
@@ -65,10 +72,13 @@ def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
         messages_per_minute=settings.max_messages_per_minute,
         pictures_per_minute=settings.max_pictures_per_minute,
     )
-    dispatcher.update.outer_middleware(flood_gate)  # first: what it holds back costs nothing
+    dispatcher.update.outer_middleware(Tracing())
+    dispatcher.update.outer_middleware(flood_gate)  # before all that costs anything
     dispatcher.update.outer_middleware(Once(store, outbox))
     dispatcher.message.outer_middleware(Language())
     dispatcher.callback_query.outer_middleware(Language())
+    if settings.owner_id is not None:
+        dispatcher.include_router(owner.router(settings.owner_id, Statistics(store)))
     dispatcher.include_routers(*all_routers())
     dispatcher.error.register(_ask_to_try_again, ExceptionTypeFilter(QueueUnavailableError))
     dispatcher.error.register(_report_error)
@@ -104,6 +114,7 @@ async def run(settings: BotSettings) -> None:
     """Answer Telegram until SIGTERM or SIGINT.
 
     Raises:
+        SettingsError: a port cannot be had.
         TelegramUnauthorizedError: Telegram does not know the token.
     """
     store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
@@ -113,7 +124,9 @@ async def run(settings: BotSettings) -> None:
     session.middleware(Patience())
     session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
+    session.middleware(Counting())
     dispatcher = build_dispatcher(settings, store)
+    observatory = _observatory(settings, heartbeat)
     async with Bot(settings.bot_token.get_secret_value(), session=session) as bot:
         await bot.me()
         try:
@@ -130,6 +143,28 @@ async def run(settings: BotSettings) -> None:
             beating.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await beating
+            if observatory is not None:
+                await asyncio.to_thread(observatory.close)
+
+
+def _observatory(settings: BotSettings, heartbeat: Heartbeat) -> Observatory | None:
+    """Serve health and metrics, where a port is set for them.
+
+    Raises:
+        SettingsError: the port cannot be had.
+    """
+    if settings.metrics_port is None:
+        return None
+    from bot.observatory import Observatory  # what it needs takes memory
+
+    # A client of its own: whoever looks at the figures may not hold up those who send pictures.
+    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
+    try:
+        return Observatory(
+            settings.metrics_host, settings.metrics_port, heartbeat=heartbeat, statistics=Statistics(store)
+        )
+    except OSError as error:
+        raise SettingsError(f"METRICS_PORT={settings.metrics_port}: {error.strerror}") from error
 
 
 def main() -> int:
@@ -139,9 +174,12 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"restora bot: {error}\n")
         return 1
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, form=settings.log_format, key=settings.bot_token.get_secret_value())
     try:
         asyncio.run(run(settings))
+    except SettingsError as error:
+        sys.stderr.write(f"restora bot: {error}\n")
+        return 1
     except TelegramUnauthorizedError:
         sys.stderr.write("restora bot: Telegram does not know this BOT_TOKEN; @BotFather shows the right one\n")
         return 1

@@ -11,7 +11,9 @@ from typing import TypeVar
 
 from redis import RedisError
 
+from tasks import metrics
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE, Doorbell
+from tasks.logs import job_context
 from tasks.messages import Accepted, Cancelled, Job, JobState, Refused, RestorePhoto
 from tasks.store import JobStore
 
@@ -50,6 +52,7 @@ class JobQueue:
             # Also for a known job: this may be the second try of a call whose first answer got lost.
             if isinstance(answer, Accepted) and answer.job.state is JobState.QUEUED:
                 self._bell.ring(answer.job.queue, answer.job.id)
+            _note(answer)
             return answer
 
         return await _patiently(submit)
@@ -60,11 +63,15 @@ class JobQueue:
 
     async def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Stop one job of this user; None when there is no such job of theirs."""
-        return await _patiently(lambda: self._store.cancel(user_id, job_id))
+        met = await _patiently(lambda: self._store.cancel(user_id, job_id))
+        _log_cancelled([met] if met else [])
+        return met
 
     async def cancel_all(self, user_id: int, *, running_for_s: float = 0.0) -> list[Cancelled]:
         """Stop all open jobs of this user, or those running for at least ``running_for_s``."""
-        return await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s))
+        met = await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s))
+        _log_cancelled(met)
+        return met
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:
@@ -73,6 +80,24 @@ class JobQueue:
             self._has_gpu_worker = any(GPU_QUEUE in card.queues for card in self._store.workers())
             self._workers_known_until = time.monotonic() + WORKERS_KNOWN_FOR_S
         return GPU_QUEUE if self._has_gpu_worker else DEFAULT_QUEUE
+
+
+def _note(answer: Accepted | Refused) -> None:
+    """What became of a picture, in the context of its job."""
+    if isinstance(answer, Refused):
+        metrics.count("restora_pictures_submitted", answer=answer.reason)
+        logger.info("refused, %(reason)s: %(limit)d", {"reason": answer.reason, "limit": answer.limit})
+        return
+    metrics.count("restora_pictures_submitted", answer="fresh" if answer.fresh else "known")
+    job, place = answer.job, answer.place.place if answer.place else 0
+    figures = {"kind": job.kind, "pixels": job.pixels, "queue": job.queue, "place": place, "fresh": answer.fresh}
+    logger.info("accepted, %(kind)s of %(pixels)d pixels for %(queue)s, place %(place)d", figures)
+
+
+def _log_cancelled(met: list[Cancelled]) -> None:
+    for one in met:
+        with job_context(one.job.id):
+            logger.info("asked to cancel, it was %(was)s", {"was": str(one.was)})
 
 
 async def _patiently(call: Callable[[], T]) -> T:

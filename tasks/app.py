@@ -12,24 +12,30 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery, signals
 from filelock import FileLock
 
 from models.cli.process import prepare_process
+from tasks import metrics
 from tasks.broker import TASK_NAME, Doorbell, celery_config
 from tasks.budget import SendBudget
+from tasks.counted import CountedTelegramClient
 from tasks.door import TelegramDoor
 from tasks.janitor import Janitor
 from tasks.logs import configure_logging
 from tasks.messages import WorkerCard
+from tasks.recycling import Recycling, may_keep_bytes
 from tasks.restore import Workshop
 from tasks.settings import SettingsError, WorkerSettings, load_settings
 from tasks.store import JobStore, connect
-from tasks.telegram import TelegramClient
+
+if TYPE_CHECKING:
+    from tasks.observatory import Observatory
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +43,11 @@ HARD_LIMIT_GRACE_S = 600.0  # a job stops itself at its time limit; one that can
 
 
 class Process:
-    """What one worker child has, from its start to its end."""
+    """What one worker child has, from its start to its end; and, before the fork, its parent."""
 
     workshop: Workshop | None = None
     janitor: Janitor | None = None
+    observatory: Observatory | None = None
 
 
 def _settings() -> WorkerSettings:
@@ -75,12 +82,13 @@ def restore_photo(job_id: str) -> None:
 
 @signals.setup_logging.connect
 def _set_up_logging(**_: object) -> None:
-    configure_logging(_settings().log_level)
+    settings = _settings()
+    configure_logging(settings.log_level, form=settings.log_format, key=settings.bot_token.get_secret_value())
 
 
 @signals.celeryd_init.connect
-def _check_before_start(**_: object) -> None:
-    """Refuse to start without weights, in one line that says how to get them."""
+def _check_before_start(conf: Any, options: dict[str, Any], **_: object) -> None:
+    """Refuse to start without weights, in one line that says how to get them; get ready to be looked at."""
     from models.errors import RestorationError
     from tasks.weights import check_weights
 
@@ -89,10 +97,22 @@ def _check_before_start(**_: object) -> None:
         check_weights(settings.weights_dir, settings.worker_model)
     except RestorationError as error:
         sys.exit(f"restora worker: {error}")
+    may_keep = may_keep_bytes(settings.worker_memory, processes=options.get("concurrency") or 1)
+    conf.worker_max_memory_per_child = may_keep and may_keep // 1024
+    if settings.metrics_port is not None:
+        from tasks.observatory import Observatory
+
+        try:
+            Process.observatory = Observatory(settings)
+        except OSError as error:
+            sys.exit(f"restora worker: METRICS_PORT={settings.metrics_port}: {error.strerror}")
 
 
 @signals.worker_process_init.connect
 def _open_workshop(**_: object) -> None:
+    began = time.monotonic()
+    if Process.observatory is not None:
+        Process.observatory.leave_to_parent()
     prepare_process()
     try:
         _build(_settings(), queues=tuple(sorted(app.amqp.queues.consume_from)))
@@ -100,6 +120,8 @@ def _open_workshop(**_: object) -> None:
         logger.critical("restora worker: cannot start: %s", error, exc_info=_is_a_bug(error))
         os.kill(os.getppid(), signal.SIGTERM)
         raise SystemExit(1) from error
+    metrics.count("restora_worker_starts")
+    metrics.observe("restora_worker_start_seconds", time.monotonic() - began)
 
 
 def _is_a_bug(error: Exception) -> bool:
@@ -110,6 +132,7 @@ def _is_a_bug(error: Exception) -> bool:
 
 def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     from models import RestoreOptions, Restorer
+    from models.engine.memory import give_back_memory
 
     restorer = Restorer.open(
         settings.worker_model,
@@ -122,7 +145,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     store = JobStore(connect(settings.redis_url.get_secret_value()))
     token = settings.bot_token.get_secret_value()
     door = TelegramDoor(
-        TelegramClient(token, api_url=settings.telegram_api_url),
+        CountedTelegramClient(token, api_url=settings.telegram_api_url),
         max_file_bytes=settings.max_file_bytes,
         budget=SendBudget(store.redis, bot_id=settings.bot_id, messages_per_s=settings.telegram_messages_per_s),
     )
@@ -165,6 +188,8 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     Process.janitor.start()
     models = ", ".join(card.models)
     logger.info("ready: %s on %s %s, queues %s", models, card.device, card.dtype, ", ".join(queues))
+    if app.conf.worker_max_memory_per_child:
+        Recycling(app.conf.worker_max_memory_per_child * 1024, give_back=give_back_memory).install()
 
 
 def _lock_path(device: str) -> Path:

@@ -1,15 +1,19 @@
-"""``python -m tasks.health bot|worker``: whether this host's process has shown itself in Redis in the last seconds.
+"""``python -m tasks.health bot|worker``: whether this host's process does its work. For container health checks.
 
-For container health checks. A worker shows itself only when its models are loaded and its rounds through Redis succeed;
-one that is idle although jobs have been waiting in its queues does not take them and is not well. The bot, of which
-Telegram allows one, shows itself only while Telegram answers its polling.
+A worker shows itself in Redis only when its models are loaded and its rounds through Redis succeed; one that is idle
+although jobs have been waiting in its queues does not take them and is not well, however alive it looks. The bot, of
+which Telegram allows one, is well only while Telegram answers its polling. Where ``METRICS_PORT`` is set the process
+itself is asked, at ``/healthz``; else Redis is, where it left its signs of life.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import socket
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 from redis import RedisError
 
@@ -18,6 +22,15 @@ from tasks.settings import ProcessSettings, SettingsError, load_settings
 from tasks.store import JobStore, connect
 
 DEAF_AFTER_S = 60.0
+ANSWER_WITHIN_S = 10.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where a server that listens there is asked
+
+
+class Health(NamedTuple):
+    """Whether a process does its work, and why not in a line."""
+
+    is_well: bool
+    text: str
 
 
 def main() -> int:
@@ -27,20 +40,53 @@ def main() -> int:
     process = parser.parse_args().process
     try:
         settings = load_settings(ProcessSettings)
-        store = JobStore(connect(settings.redis_url.get_secret_value()))
-        well = store.bot_is_alive() if process == "bot" else _worker_is_alive(store)
+        if settings.metrics_port is not None:
+            health = _ask(settings.metrics_host, settings.metrics_port)
+        else:
+            store = JobStore(connect(settings.redis_url.get_secret_value()))
+            health = _bot_health(store) if process == "bot" else worker_health(store, _is_of_this_host)
     except (SettingsError, RedisError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    if not well:
-        sys.stderr.write(f"the {process} of {socket.gethostname()} has not shown itself lately\n")
-    return 0 if well else 1
+        health = Health(is_well=False, text=str(error))
+    if not health.is_well:
+        sys.stderr.write(f"{health.text}\n")
+    return 0 if health.is_well else 1
 
 
-def _worker_is_alive(store: JobStore) -> bool:
-    here = f"{socket.gethostname()}:"
-    cards = [card for card in store.workers() if card.name.startswith(here)]
-    return any(not _is_deaf(store, card) for card in cards)
+def worker_health(store: JobStore, is_ours: Callable[[WorkerCard], bool]) -> Health:
+    """Whether a worker takes jobs: of its processes, at least one does.
+
+    Raises:
+        redis.RedisError: nobody can tell.
+    """
+    cards = [card for card in store.workers() if is_ours(card)]
+    if not cards:
+        return Health(is_well=False, text=f"the worker of {socket.gethostname()} has not shown itself lately")
+    if all(_is_deaf(store, card) for card in cards):
+        text = f"the worker of {socket.gethostname()} has been idle for {min(card.idle_s for card in cards):.0f} s"
+        return Health(is_well=False, text=f"{text} while jobs wait in its queues")
+    return Health(is_well=True, text="well")
+
+
+def _ask(host: str, port: int) -> Health:
+    connection = http.client.HTTPConnection(EVERYWHERE.get(host, host), port, timeout=ANSWER_WITHIN_S)
+    try:
+        connection.request("GET", "/healthz")
+        answer = connection.getresponse()
+        return Health(is_well=answer.status == http.client.OK, text=answer.read(500).decode(errors="replace").strip())
+    except (OSError, http.client.HTTPException) as error:
+        return Health(is_well=False, text=f"no answer at METRICS_PORT={port}: {error}")
+    finally:
+        connection.close()
+
+
+def _bot_health(store: JobStore) -> Health:
+    if store.bot_is_alive():
+        return Health(is_well=True, text="well")
+    return Health(is_well=False, text=f"the bot of {socket.gethostname()} has not shown itself lately")
+
+
+def _is_of_this_host(card: WorkerCard) -> bool:
+    return card.name.startswith(f"{socket.gethostname()}:")
 
 
 def _is_deaf(store: JobStore, card: WorkerCard) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from filelock import BaseFileLock, Timeout
 from redis import RedisError
 
 from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
+from tasks import metrics
 from tasks.apology import apologise
 from tasks.door import Document, Door, result_name
 from tasks.lease import Lease, StopReason
@@ -83,6 +85,7 @@ class Workshop:
     lease_s: float
     job_timeout_s: float
     idle_since: float | None = field(default_factory=time.monotonic)
+    cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -95,12 +98,30 @@ class Workshop:
             return False
         self.idle_since = None
         with job_context(job.id):
-            logger.info("claimed, attempt %d, %s", job.attempt, job.kind)
+            self._note_claim(job)
+            began = time.monotonic()
             try:
                 self._run(job)
             finally:
                 self.idle_since = time.monotonic()
+                self._note_free(began)
         return True
+
+    def _note_claim(self, job: Job) -> None:
+        waited_s = (job.started_ms - job.queued_ms) / 1000
+        logger.info(
+            "claimed, attempt %(attempt)d, %(kind)s, %(waited_s).1f s after it was taken in",
+            {"attempt": job.attempt, "kind": job.kind, "waited_s": waited_s, "queue": job.queue, "pixels": job.pixels},
+        )
+        if job.attempt == 1:
+            metrics.observe("restora_job_waiting_seconds", waited_s)
+
+    def _note_free(self, began: float) -> None:
+        metrics.observe("restora_job_stage_seconds", time.monotonic() - began, stage="job")
+        cancelled_ms, self.cancelled_ms = self.cancelled_ms, 0
+        if cancelled_ms:
+            with suppress(RedisError):
+                metrics.observe("restora_cancel_seconds", max(0.0, self.store.elapsed_s(cancelled_ms)))
 
     def close(self) -> None:
         """End what the restorer keeps running beside this process."""
@@ -120,6 +141,7 @@ class Workshop:
                     self._fail(job, "timeout")
                 else:
                     self.store.release(job, blameless=True)
+                    _count_end("handed_back")
                     logger.info("handed back, this worker is leaving")
                 raise
 
@@ -127,7 +149,7 @@ class Workshop:
         try:
             self._run_under_lease(job)
         except JobFailedError as failure:
-            logger.warning("failed, %s", failure)
+            logger.warning("failed, %(code)s: %(reason)s", {"code": failure.code, "reason": failure.reason})
             self._fail(job, failure.code)
         except ChatClosedError:
             logger.info("the chat is closed to us")
@@ -148,7 +170,8 @@ class Workshop:
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
         try:
-            data = self._fetch(job, lease)
+            with _timed("fetch"):
+                data = self._fetch(job, lease)
             restored = self._restore(job, lease, data)
         except RestorationStopped:
             self._drop(job, lease)
@@ -157,13 +180,12 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
-        silent = self._deliver(delivering, restored)
+        with _timed("deliver"):
+            silent = self._deliver(delivering, restored)
         self._persist(lambda: self.store.finish(delivering, JobState.DONE))
         if silent:
             self.door.announce(delivering)
-        logger.info("%s", restored.choice)
-        stages = {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()}
-        logger.info("done, expected in %.2f s: %s", restored.estimate_s, stages)
+        _note_done(restored)
 
     def _fetch(self, job: Job, lease: Lease) -> bytes:
         try:
@@ -203,14 +225,15 @@ class Workshop:
 
     @contextmanager
     def _turn_on_device(self, lease: Lease) -> Iterator[None]:
-        while True:
-            try:
-                self.device_lock.acquire(timeout=0.2)
-            except Timeout:
-                if lease.should_stop():
-                    raise RestorationStopped("stopped while waiting for the device") from None
-            else:
-                break
+        with _timed("device"):
+            while True:
+                try:
+                    self.device_lock.acquire(timeout=0.2)
+                except Timeout:
+                    if lease.should_stop():
+                        raise RestorationStopped("stopped while waiting for the device") from None
+                else:
+                    break
         lease.restart_clock()
         try:
             yield
@@ -246,8 +269,11 @@ class Workshop:
             raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
         stored = self.store.get(job.id)
         if stored is None or stored.state is not JobState.CANCELLED:
+            _count_end("lost")
             logger.warning("dropped, the lease was lost")
             return
+        self.cancelled_ms = stored.ended_ms
+        _count_end("cancelled")
         logger.info("cancelled")
         try:
             self.door.settle(stored, Texts(job.locale).cancelled())
@@ -266,17 +292,20 @@ class Workshop:
             self._fail(job, "telegram")
         else:
             self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S))
-            logger.warning("put aside for %.0f s", seconds)
+            _count_end("aside")
+            logger.warning("put aside for %(aside_s).0f s", {"aside_s": seconds})
 
     def _try_again_or_fail(self, job: Job, code: str) -> None:
         if job.tries >= MAX_ATTEMPTS:
             self._fail(job, code)
         elif self.store.release(job, blameless=False):
+            _count_end("again")
             self.ring(job.queue)
 
     def _fail(self, job: Job, code: str) -> None:
         if not self._persist(lambda: self.store.finish(job, JobState.FAILED, error=code)):
             return
+        _count_end(code)
         failed = self.store.get(job.id)
         if failed is not None:
             apologise(self.store, self.door, failed)
@@ -292,6 +321,37 @@ class Workshop:
                     raise
                 logger.warning("Redis does not answer, waiting for it: %s", error)
                 time.sleep(1.0)
+
+
+@contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    """Note how long a ``with`` block takes that comes to its end."""
+    began = time.monotonic()
+    yield
+    metrics.observe("restora_job_stage_seconds", time.monotonic() - began, stage=stage)
+
+
+def _count_end(end: str) -> None:
+    metrics.count("restora_worker_jobs", end=end)
+
+
+def _note_done(restored: Restored) -> None:
+    _count_end("done")
+    metrics.count("restora_pictures_restored", model=restored.model)
+    for stage, seconds in restored.seconds.items():
+        if stage != "total":
+            metrics.observe("restora_job_stage_seconds", seconds, stage=stage)
+    logger.info("%s", restored.choice)
+    figures = {
+        "estimate_s": round(restored.estimate_s, 2),
+        "stages": {stage: round(seconds, 2) for stage, seconds in restored.seconds.items()},
+        "model": restored.model,
+        "megapixels_in": round(math.prod(restored.size_in_wh) / 1e6, 3),
+        "megapixels_out": round(math.prod(restored.size_out_wh) / 1e6, 3),
+        "result_bytes": len(restored.data),
+        "faces_restored": restored.faces_restored,
+    }
+    logger.info("done, expected in %(estimate_s).2f s: %(stages)s", figures)
 
 
 def wishes_of(job: Job, options: RestoreOptions) -> RestoreOptions:

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettings
 
 BOT_TOKEN_FORM = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
+MEMORY_FORM = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([bkmg]?)b?")
 QUEUE_NAME_FORM = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 
 
@@ -56,6 +57,16 @@ def _queue_names(value: object) -> object:
     return names
 
 
+def _bytes(value: object) -> object:
+    """Docker's way to write a number of bytes: 1500m, 3g."""
+    if not isinstance(value, str):
+        return value
+    found = MEMORY_FORM.fullmatch(value.strip().lower())
+    if not found or not float(found[1]):
+        raise ValueError("is not a size such as 1500m or 3g")
+    return round(float(found[1]) * 1024 ** "bkmg".index(found[2] or "b"))
+
+
 class ProcessSettings(BaseSettings):
     """What bot and worker both need."""
 
@@ -69,6 +80,9 @@ class ProcessSettings(BaseSettings):
     telegram_messages_per_s: Annotated[float, Field(ge=1.0, le=1000.0)] = 25.0  # of all processes of the bot together
     max_file_bytes: PositiveInt = 20 * 1024 * 1024  # what bots may download; a self-hosted Bot API server takes more
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["text", "json"] = "text"
+    metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of /metrics and /healthz; None: neither
+    metrics_host: str = "127.0.0.1"  # whoever reaches this address can read them
 
     @property
     def bot_id(self) -> int:
@@ -84,6 +98,7 @@ class BotSettings(ProcessSettings):
     max_pictures_per_minute: PositiveInt = 60  # of one user; what comes faster is not taken, and that is said once
     max_messages_per_minute: PositiveInt = 120  # of one user, whatever they are
     gpu_queue_from_pixels: PositiveInt = 500_000  # larger pictures go to queue "gpu" while a worker serves it
+    owner_id: PositiveInt | None = None  # the Telegram user who may ask for /stats
 
 
 class WorkerSettings(ProcessSettings):
@@ -105,6 +120,7 @@ class WorkerSettings(ProcessSettings):
     job_timeout_s: PositiveFloat = 600.0  # a job that takes longer all the same is stopped, and its owner told
     worker_soft_shutdown_s: PositiveFloat = 20.0  # with REMAP_SIGTERM=SIGQUIT: what a job may still take after SIGTERM
     lease_s: Annotated[float, Field(ge=2.0, le=300.0)] = 15.0  # a worker silent for this long has lost its job
+    worker_memory: Annotated[int | None, BeforeValidator(_bytes)] = None  # within the container's limit, if it has one
 
 
 SettingsT = TypeVar("SettingsT", bound=ProcessSettings)

@@ -13,11 +13,13 @@ Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs
 fair clock, until when on it each user's share is given away, and what the job taken last costs; ``leases`` when each
 running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does not know yet;
 ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that somebody served
-lately; ``updates`` what the bot has handled. ``sending`` and ``silence`` belong to ``tasks.budget``.
+lately; ``updates`` what the bot has handled; ``ends`` and ``stats:N`` how jobs ended, counted (:mod:`tasks.stats`).
+``sending`` and ``silence`` belong to :mod:`tasks.budget`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib import resources
@@ -38,6 +40,8 @@ QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last work
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
 JOBS_LOOKED_AT = 200  # for the expected wait; of more, as many spread over all
 JOBS_AT_ONCE = 100  # changed by one script: a few milliseconds in which Redis does nothing else
+SCRIPTS = resources.files("tasks") / "lua"
+PART_LINE = re.compile(r"^-- with (parts/\w+\.lua)$", re.MULTILINE)
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
@@ -61,9 +65,9 @@ class JobStore:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        files = (file for file in (resources.files("tasks") / "lua").iterdir() if file.name.endswith(".lua"))
+        texts = {file.name: file.read_text("utf-8") for file in SCRIPTS.iterdir() if file.name.endswith(".lua")}
         self._scripts = {
-            file.name.removesuffix(".lua"): redis.register_script(file.read_text("utf-8")) for file in files
+            name.removesuffix(".lua"): redis.register_script(_with_parts(text)) for name, text in texts.items()
         }
 
     def _run(self, script: str, *args: object) -> Any:
@@ -213,8 +217,12 @@ class JobStore:
 
     def age_s(self, job: Job) -> float:
         """How long a job has been in its present queue."""
+        return self.elapsed_s(job.since_ms)
+
+    def elapsed_s(self, since_ms: int) -> float:
+        """Seconds since a moment that Redis noted, by its own clock."""
         seconds, microseconds = self.redis.time()
-        return seconds + microseconds / 1e6 - job.since_ms / 1000
+        return seconds + microseconds / 1e6 - since_ms / 1000
 
     def lead(self, worker: str, *, for_s: float) -> bool:
         """Whether this worker is, for the next moments, the one of all that does what one is enough for."""
@@ -266,6 +274,11 @@ class JobStore:
     def bot_is_alive(self) -> bool:
         """Whether the bot has been polling lately."""
         return bool(self.redis.exists("restora:bot"))
+
+
+def _with_parts(script: str) -> str:
+    """A script behind the parts it names in lines such as ``-- with parts/tally.lua``."""
+    return "".join((SCRIPTS / name).read_text("utf-8") for name in PART_LINE.findall(script)) + script
 
 
 def _job(flat: Sequence[str]) -> Job | None:

@@ -29,6 +29,11 @@ def test_the_bot_needs_nothing_its_own_requirements_do_not_bring():
     assert not loaded_by("bot.__main__") & {"requests", "filelock", "safetensors", "PIL", "tqdm", "emulator", "dev"}
 
 
+@pytest.mark.parametrize("module", ["bot.__main__", "tasks.app"])
+def test_what_serves_metrics_is_loaded_only_where_they_are_served(module):
+    assert "prometheus_client" not in loaded_by(module)
+
+
 def test_the_workers_parent_process_loads_no_torch():
     assert not loaded_by("tasks.app") & {"torch", "cv2", "emulator", "dev"}
 

@@ -12,6 +12,7 @@ from bot.outbox import Outbox
 from bot.queue import JobQueue
 from bot.status import show_status
 from bot.texts import BotTexts
+from tasks import metrics
 from tasks.messages import FINAL_STATES, Accepted, Refused, RestorePhoto
 
 # In a group people talk to each other: only what is a picture, but one we cannot take, is answered there.
@@ -38,6 +39,7 @@ async def accept(
     picture = read_picture(message, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
     if not isinstance(picture, RestorePhoto):
         if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
+            metrics.count("restora_messages_refused", reason=picture)
             _refuse(message, picture, texts.refusal(picture), refusals, outbox)
         return
     answer = await jobs.submit(picture)

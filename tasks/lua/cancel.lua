@@ -1,5 +1,6 @@
 -- Cancel jobs of a user. A queued or running job is over at once: its worker finds out when it next renews its lease,
 -- and cannot deliver before that. A job whose result is on its way is left alone.
+-- with parts/tally.lua
 -- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, job id, ... (none: all)
 -- Answer: {id, state before, id, state before, ...}
 local user = 'restora:user:' .. ARGV[1]
@@ -24,6 +25,7 @@ for _, id in ipairs(ids) do
             redis.call('SREM', user, id)
             redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
             redis.call('EXPIRE', job, ARGV[3])
+            tally(now, 'cancelled')
         end
         answer[#answer + 1] = id
         answer[#answer + 1] = state

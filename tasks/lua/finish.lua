@@ -1,10 +1,11 @@
 -- End a job as done or failed.
+-- with parts/tally.lua
 -- ARGV: job id, attempt, state, error code, ms after which the janitor tells the owner (-1: nothing to tell),
 --       lifetime of the record in s
 -- Answer: 1, again when asked again; 0 when the job is not this worker's any more
 local id = ARGV[1]
 local job = 'restora:job:' .. id
-local held = redis.call('HMGET', job, 'state', 'attempt', 'user_id')
+local held = redis.call('HMGET', job, 'state', 'attempt', 'user_id', 'queued_ms', 'started_ms')
 if held[2] ~= ARGV[2] then return 0 end
 if held[1] == ARGV[3] then return 1 end
 if held[1] ~= 'running' and held[1] ~= 'delivering' then return 0 end
@@ -15,4 +16,10 @@ redis.call('HSET', job, 'state', ARGV[3], 'error', ARGV[4], 'ended_ms', now)
 redis.call('SREM', 'restora:user:' .. held[3], id)
 if ARGV[5] ~= '-1' then redis.call('ZADD', 'restora:untold', now + ARGV[5], id) end
 redis.call('EXPIRE', job, ARGV[6])
+local waited = tonumber(held[5]) - tonumber(held[4])
+if ARGV[3] == 'done' then
+    tally(now, 'done', waited, now - tonumber(held[5]))
+else
+    tally(now, 'failed:' .. ARGV[4], waited)
+end
 return 1

@@ -1,5 +1,6 @@
 -- The janitor's round: jobs whose worker fell silent are queued again or, after too many attempts, failed; jobs that
 -- were put aside and are due go back to their queue.
+-- with parts/tally.lua
 -- ARGV: attempts allowed, longest run in ms, lifetime of the record in s
 -- Answer: {{queue of a requeued job, ...}, {id of a failed job, ...}}
 local time = redis.call('TIME')
@@ -20,7 +21,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
         -- A delivery that was cut off is repeated however long it took: the work may have arrived already.
         local overlong = held[8] == 'running' and now - tonumber(held[6]) >= tonumber(ARGV[2])
         if overlong or tonumber(held[1]) - tonumber(held[7] or '0') >= tonumber(ARGV[1]) then
-            redis.call('HSET', job, 'state', 'failed', 'error', overlong and 'timeout' or 'worker_lost', 'ended_ms', now)
+            local code = overlong and 'timeout' or 'worker_lost'
+            redis.call('HSET', job, 'state', 'failed', 'error', code, 'ended_ms', now)
+            tally(now, 'failed:' .. code)
             redis.call('SREM', 'restora:user:' .. held[5], id)
             redis.call('ZADD', 'restora:untold', now, id)
             redis.call('EXPIRE', job, ARGV[3])
