@@ -64,9 +64,8 @@ app.add_defaults(_configuration)  # called when the worker starts: importing thi
 
 
 @app.task(name=TASK_NAME)
-def restore_photo(job_id: str) -> None:
-    """Do the next job of this worker's queues, which need not be the one the hint names."""
-    logger.debug("heard of %s", job_id or "waiting jobs")
+def restore_photo(_: str) -> None:
+    """Do the next job of this worker's queues; the hint names none."""
     if Process.workshop is None:
         raise RuntimeError("this worker process has no models; its start was cut short")
     Process.workshop.run_next()

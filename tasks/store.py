@@ -10,9 +10,11 @@ wakes up again can change nothing. The scripts are in ``tasks/lua``, one per cha
 
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
 ``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock`` and ``tags`` the fair clock;
-``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does
-not know yet; ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that
-somebody served lately; ``updates`` what the bot has handled.
+``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``records:ID`` all of a user's jobs that
+are remembered; ``untold`` failed jobs whose owner does not know yet; ``workers`` and ``cards`` who is alive and what
+they say of themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has handled;
+``forgotten`` that Redis's file still has something that was deleted on somebody's wish, ``rewritten`` that it was
+written anew lately.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any, cast
 
-from redis import Redis, RedisError
+from redis import Redis, RedisError, ResponseError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
@@ -35,6 +37,9 @@ TELL_AGAIN_AFTER_S = 60.0
 WORKER_CARD_LIFETIME_S = 15
 QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
+FORGOTTEN_AT_ONCE = 100  # records; a script holds everybody up
+REWRITE_EVERY_S = 600  # at most: writing Redis's file anew costs memory and disk
+REWRITE_REFUSED_S = 30  # after which it is tried again
 JOBS_LOOKED_AT = 200  # for the expected wait; beyond them the average counts
 
 
@@ -105,6 +110,40 @@ class JobStore:
             if job is not None:
                 met.append(Cancelled(job=job, was=JobState(was)))
         return met
+
+    def forget(self, user_id: int) -> list[Job]:
+        """Delete everything about a user; tells the records as they were.
+
+        Open jobs are over with that: whoever works on one learns at the next renewal that it is not theirs any more,
+        and can write nothing. What is in state ``delivering`` may still arrive.
+        """
+        met: list[Job] = []
+        while answer := self._run("forget", user_id, FORGOTTEN_AT_ONCE):
+            met += [job for job in map(_job, answer) if job is not None]
+        return met
+
+    def rewrite_log(self) -> bool:
+        """Have Redis write its append-only file anew when it still has what was forgotten; tells whether it began.
+
+        At most once in ``REWRITE_EVERY_S``, however often somebody asks to be forgotten.
+
+        Raises:
+            redis.ResponseError: it does not do so now, or not for us; it will be asked again.
+        """
+        if not self.redis.exists("restora:forgotten") or not self.redis.set(
+            "restora:rewritten", 1, nx=True, ex=REWRITE_EVERY_S
+        ):
+            return False
+        self.redis.delete("restora:forgotten")
+        try:
+            self.redis.bgrewriteaof()
+        except ResponseError:  # one is under way that began too early, or we are not allowed to
+            pipeline = self.redis.pipeline()
+            pipeline.set("restora:forgotten", 1)
+            pipeline.expire("restora:rewritten", REWRITE_REFUSED_S)
+            pipeline.execute()
+            raise
+        return True
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
         """Take the next job of these queues under a lease, or nothing."""

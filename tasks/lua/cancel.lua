@@ -7,7 +7,7 @@ local ids = {unpack(ARGV, 4)}
 if #ids == 0 then ids = redis.call('SMEMBERS', user) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local answer = {}
+local answer, stopped = {}, false
 for _, id in ipairs(ids) do
     local job = 'restora:job:' .. id
     local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms')
@@ -24,6 +24,7 @@ for _, id in ipairs(ids) do
             redis.call('SREM', user, id)
             redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
             redis.call('EXPIRE', job, ARGV[3])
+            stopped = true
         end
         answer[#answer + 1] = id
         answer[#answer + 1] = state
@@ -31,4 +32,5 @@ for _, id in ipairs(ids) do
 end
 -- What was cancelled was not served, so it must not put the user's next picture behind everybody else's.
 if redis.call('SCARD', user) == 0 then redis.call('HDEL', 'restora:tags', ARGV[1]) end
+if stopped and redis.call('SCARD', user) == 0 then redis.call('EXPIRE', 'restora:records:' .. ARGV[1], ARGV[3]) end
 return answer

@@ -22,6 +22,7 @@ else
 end
 local id = string.sub(best, 14)
 local job = 'restora:job:' .. id
+if redis.call('EXISTS', job) == 0 then return {} end -- or the writes below would make a record of nobody's
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HINCRBY', job, 'attempt', 1)

@@ -4,7 +4,10 @@
 local entries = redis.call('ZRANGE', 'restora:queue:' .. ARGV[1], 0, -1, 'WITHSCORES')
 redis.call('DEL', 'restora:queue:' .. ARGV[1])
 for i = 1, #entries, 2 do
-    redis.call('ZADD', 'restora:queue:' .. ARGV[2], entries[i + 1], entries[i])
-    redis.call('HSET', 'restora:job:' .. string.sub(entries[i], 14), 'queue', ARGV[2])
+    local job = 'restora:job:' .. string.sub(entries[i], 14)
+    if redis.call('EXISTS', job) == 1 then
+        redis.call('ZADD', 'restora:queue:' .. ARGV[2], entries[i + 1], entries[i])
+        redis.call('HSET', job, 'queue', ARGV[2])
+    end
 end
 return #entries / 2

@@ -22,6 +22,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
         if overlong or tonumber(held[1]) - tonumber(held[7] or '0') >= tonumber(ARGV[1]) then
             redis.call('HSET', job, 'state', 'failed', 'error', overlong and 'timeout' or 'worker_lost', 'ended_ms', now)
             redis.call('SREM', 'restora:user:' .. held[5], id)
+            if redis.call('SCARD', 'restora:user:' .. held[5]) == 0 then
+                redis.call('EXPIRE', 'restora:records:' .. held[5], ARGV[3])
+            end
             redis.call('ZADD', 'restora:untold', now, id)
             redis.call('EXPIRE', job, ARGV[3])
             failed[#failed + 1] = id
