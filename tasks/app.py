@@ -120,7 +120,8 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     store = JobStore(connect(settings.redis_url.get_secret_value()))
     token = settings.bot_token.get_secret_value()
     door = TelegramDoor(
-        TelegramClient(token, api_url=settings.telegram_api_url), max_file_bytes=settings.max_file_bytes
+        TelegramClient(token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir),
+        max_file_bytes=settings.max_file_bytes,
     )
     bell = Doorbell(app)
     card = WorkerCard(
