@@ -3,57 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tasks.telegram import FileTooLargeError, TelegramClient, TelegramRefusalError, TelegramUnreachableError
+from tests.web_server import serving
 
 TOKEN = "123456789:" + "Ab-_" * 9
-
-
-class Server(ThreadingHTTPServer):
-    """Answers each path that begins in one of these ways with (status, headers, body), and notes what it was asked."""
-
-    def __init__(self, answers):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.asked = answers, []
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.server.asked.append(self.path)
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        status, headers, body = next(answer for start, answer in self.server.answers.items() if start in self.path)
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    do_POST = do_GET  # noqa: N815 - the name is http.server's
-
-    def log_message(self, *_):
-        pass
-
-
-@contextmanager
-def serving(answers):
-    server = Server(answers)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def file_at(path):
