@@ -42,10 +42,11 @@ test: weights ## run the tests
 run: startable ## Redis, worker and bot on this machine; without BOT_TOKEN against the emulator's chat page
 	@$(BIN)/python -m dev.run
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy, and known vulnerabilities of the dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	@$(BIN)/python -m dev.audit
 
 bench: weights ## what is fast, as a table with ratios; some ten minutes
 	@$(BIN)/python -m benchmarks.engine

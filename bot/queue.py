@@ -51,7 +51,7 @@ class JobQueue:
             answer = self._store.submit(routed, user_limit=self._user_limit, total_limit=self._total_limit)
             # Also for a known job: this may be the second try of a call whose first answer got lost.
             if isinstance(answer, Accepted) and answer.job.state is JobState.QUEUED:
-                self._bell.ring(answer.job.queue, answer.job.id)
+                self._bell.ring(answer.job.queue)
             _note(answer)
             return answer
 
@@ -72,6 +72,10 @@ class JobQueue:
         met = await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s))
         _log_cancelled(met)
         return met
+
+    async def forget(self, user_id: int) -> list[Job]:
+        """Delete everything about this user; tells the records as they were."""
+        return await _patiently(lambda: self._store.forget(user_id))
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:

@@ -18,7 +18,7 @@ async def show_status(message: Message, accepted: Accepted, *, jobs: JobQueue, t
     keyboard = cancel_keyboard(accepted.job)
     status = await message.reply(text, reply_markup=keyboard, allow_sending_without_reply=True)
     state = await jobs.attach_status(accepted.job, status.message_id)
-    if state is JobState.CANCELLED:
+    if state in {JobState.CANCELLED, None}:  # None: its owner has had everything forgotten meanwhile
         await status.edit_text(texts.cancelled())
     elif state in FINAL_STATES or state is JobState.DELIVERING:
         await status.delete()  # the worker was quicker and answered with a message of its own

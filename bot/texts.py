@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.intake import RefusalCode
+from tasks.store import RECORD_LIFETIME_S, UPDATE_REMEMBERED_S
 from tasks.texts import Texts
 
 
@@ -26,6 +27,8 @@ class BotTexts(Texts):
             " one of text less, and the largest are only cleaned. Transparency is kept.\n\n"
             "/upscale_image – restore a picture\n"
             "/restart – stop everything of yours and start over\n"
+            "/privacy – what I keep about you, and for how long\n"
+            "/forget – delete all of it now\n"
             "/help – this text\n\n"
             "The button under a status message stops just that picture."
         )
@@ -46,22 +49,54 @@ class BotTexts(Texts):
 
     def restarted(self, stopped: int, on_their_way: int) -> str:
         """The answer to /restart."""
-        if stopped == 0:
-            lines = [self._("Nothing of yours was queued or running.")]
-        else:
-            lines = [
-                self._n("🛑 Stopped {count} picture.", "🛑 Stopped {count} pictures.", stopped).format(count=stopped)
-            ]
+        lines = [self._stopped(stopped) if stopped else self._("Nothing of yours was queued or running.")]
         if on_their_way:
-            lines.append(
-                self._n(
-                    "{count} result was already on its way and will still arrive.",
-                    "{count} results were already on their way and will still arrive.",
-                    on_their_way,
-                ).format(count=on_their_way)
-            )
+            lines.append(self._on_their_way(on_their_way))
         lines.append(self._("Ready for the next one: just send it."))
         return "\n".join(lines)
+
+    def privacy(self) -> str:
+        """The answer to /privacy; docs/privacy.md says the same at length."""
+        return self._(
+            "🔒 What I keep about you\n\n"
+            "Your pictures: nothing. I hold a picture and its result in memory while I work on it, never on a disk.\n\n"
+            "For every picture, a note: the numbers of you, of this chat and of the messages, your language, Telegram's"
+            " name for the file and the name you gave it, its size, when it came and how it went. The note is deleted"
+            " {days} days after the picture is done.\n\n"
+            "For every message, its number at Telegram, for {hours} hours, so that none is answered twice. It does not"
+            " say whose it is.\n\n"
+            "Log: what was done when, without pictures, names and numbers of people or chats.\n\n"
+            "What stands in this chat is kept by Telegram, until you delete it there.\n\n"
+            "/forget deletes all notes about you at once, and stops what is still in work."
+        ).format(days=RECORD_LIFETIME_S // 86_400, hours=UPDATE_REMEMBERED_S // 3600)
+
+    def forgotten(self, notes: int, *, stopped: int, on_their_way: int) -> str:
+        """The answer to /forget."""
+        if notes == 0:
+            lines = [self._("There was nothing about you to delete.")]
+        else:
+            text = self._n(
+                "🧹 Deleted all I had about you: the note about {count} picture.",
+                "🧹 Deleted all I had about you: the notes about {count} pictures.",
+                notes,
+            )
+            lines = [text.format(count=notes)]
+        if stopped:
+            lines.append(self._stopped(stopped))
+        if on_their_way:
+            lines.append(self._on_their_way(on_their_way))
+        lines.append(self._("What stands in this chat is at Telegram, until you delete it there."))
+        return "\n".join(lines)
+
+    def _stopped(self, count: int) -> str:
+        return self._n("🛑 Stopped {count} picture.", "🛑 Stopped {count} pictures.", count).format(count=count)
+
+    def _on_their_way(self, count: int) -> str:
+        return self._n(
+            "{count} result was already on its way and will still arrive.",
+            "{count} results were already on their way and will still arrive.",
+            count,
+        ).format(count=count)
 
     def too_late_to_cancel(self) -> str:
         """The answer to a Cancel button when the result is on its way."""
@@ -119,6 +154,8 @@ class BotTexts(Texts):
             "upscale_image": self._("Restore a picture"),
             "restart": self._("Stop everything and start over"),
             "help": self._("What I can do"),
+            "privacy": self._("What I keep about you"),
+            "forget": self._("Delete what I keep about you"),
         }
 
     def refusal(self, code: RefusalCode) -> str:

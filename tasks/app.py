@@ -72,9 +72,8 @@ app.add_defaults(_configuration)  # called when the worker starts: importing thi
 
 
 @app.task(name=TASK_NAME)
-def restore_photo(job_id: str) -> None:
-    """Do the next job of this worker's queues, which need not be the one the hint names."""
-    logger.debug("heard of %s", job_id or "waiting jobs")
+def restore_photo(_: str) -> None:
+    """Do the next job of this worker's queues; the hint names none."""
     if Process.workshop is None:
         raise RuntimeError("this worker process has no models; its start was cut short")
     Process.workshop.run_next()
@@ -145,7 +144,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     store = JobStore(connect(settings.redis_url.get_secret_value()))
     token = settings.bot_token.get_secret_value()
     door = TelegramDoor(
-        CountedTelegramClient(token, api_url=settings.telegram_api_url),
+        CountedTelegramClient(token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir),
         max_file_bytes=settings.max_file_bytes,
         budget=SendBudget(store.redis, bot_id=settings.bot_id, messages_per_s=settings.telegram_messages_per_s),
     )

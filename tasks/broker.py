@@ -17,6 +17,7 @@ from kombu.exceptions import KombuError
 logger = logging.getLogger(__name__)
 
 TASK_NAME = "photo.restore"
+NOBODYS = ""  # the hint's argument: it once named a job, and so a chat, which nobody could delete from the broker
 DEFAULT_QUEUE = "restore"
 GPU_QUEUE = "gpu"
 
@@ -68,10 +69,10 @@ class Doorbell:
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def ring(self, queue: str, job_id: str = "") -> bool:
+    def ring(self, queue: str) -> bool:
         """Say that there is work. False when the broker did not take it, which only delays the job."""
         try:
-            self._app.send_task(TASK_NAME, args=[job_id], queue=queue, retry=False)
+            self._app.send_task(TASK_NAME, args=[NOBODYS], queue=queue, retry=False)
         except (KombuError, OSError) as error:
             logger.warning("the hint for queue %s was not taken, the janitor will repeat it: %s", queue, error)
             return False

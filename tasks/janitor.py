@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from redis import RedisError
+from redis import RedisError, ResponseError
 
 from tasks.apology import apologise
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE
@@ -113,6 +113,7 @@ class Upkeep:
         self._leave_queues_nobody_serves(queues)
         for queue in queues:
             self._ring_for_unheard_jobs(queue)
+        self._forget_for_good()
 
     def _rescue_jobs_of_silent_workers(self) -> None:
         self._store.redis.ping()
@@ -142,6 +143,13 @@ class Upkeep:
             return
         for _ in range(min(HINTS_AT_ONCE, self._store.waiting(queue))):
             self._ring(queue)
+
+    def _forget_for_good(self) -> None:
+        try:
+            if self._store.rewrite_log():
+                logger.info("Redis writes its file anew, without what was forgotten")
+        except ResponseError as error:
+            logger.warning("Redis's file still has what was forgotten: %s", error)
 
 
 class Messenger:

@@ -267,8 +267,11 @@ class Workshop:
         """Leave a job that must not be delivered; the owner of a cancelled one sees that it has really stopped."""
         if lease.reason is StopReason.TIMEOUT:
             raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
-        stored = self.store.get(job.id)
-        if stored is None or stored.state is not JobState.CANCELLED:
+        # Where nothing is stored any more the owner asked to be forgotten: what we still know serves for the last word.
+        stored = self.store.get(job.id) or replace(
+            job, state=JobState.CANCELLED, status_message_id=lease.status_message_id
+        )
+        if stored.state is not JobState.CANCELLED:
             _count_end("lost")
             logger.warning("dropped, the lease was lost")
             return

@@ -112,6 +112,7 @@ class WorkerSettings(ProcessSettings):
     worker_dtype: str = "auto"
     worker_threads: PositiveInt | None = None  # None: the cores this process may use
     weights_dir: Path = Path("weights")
+    telegram_files_dir: Path | None = None  # of a self-hosted Bot API server in local mode, as this process sees it
     max_input_pixels: PositiveInt = 40_000_000  # decoded: about 120 MB as uint8 RGB
     max_output_bytes: PositiveInt = 49_000_000  # Telegram takes documents of 50 MB
     picture_budget_s: PositiveFloat = 300.0  # people wait in a chat: what would take longer grows less, or is refused

@@ -11,10 +11,12 @@ wakes up again can change nothing. The scripts are in ``tasks/lua``, one per cha
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
 ``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock``, ``turns`` and ``work`` the
 fair clock, until when on it each user's share is given away, and what the job taken last costs; ``leases`` when each
-running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does not know yet;
-``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that somebody served
-lately; ``updates`` what the bot has handled; ``ends`` and ``stats:N`` how jobs ended, counted (:mod:`tasks.stats`).
-``sending`` and ``silence`` belong to :mod:`tasks.budget`.
+running job's lease ends; ``user:ID`` a user's open jobs; ``records:ID`` all of a user's jobs that are remembered;
+``untold`` failed jobs whose owner does not know yet; ``workers`` and ``cards`` who is alive and what they say of
+themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has handled; ``ends`` and
+``stats:N`` how jobs ended, counted (:mod:`tasks.stats`); ``forgotten`` that Redis's file still has something that was
+deleted on somebody's wish, ``rewritten`` that it was written anew lately. ``sending`` and ``silence`` belong to
+:mod:`tasks.budget`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any, cast
 
-from redis import Redis, RedisError
+from redis import Redis, RedisError, ResponseError
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
@@ -42,6 +44,9 @@ JOBS_LOOKED_AT = 200  # for the expected wait; of more, as many spread over all
 JOBS_AT_ONCE = 100  # changed by one script: a few milliseconds in which Redis does nothing else
 SCRIPTS = resources.files("tasks") / "lua"
 PART_LINE = re.compile(r"^-- with (parts/\w+\.lua)$", re.MULTILINE)
+FORGOTTEN_AT_ONCE = 100  # records; a script holds everybody up
+REWRITE_EVERY_S = 600  # at most: writing Redis's file anew costs memory and disk
+REWRITE_REFUSED_S = 30  # after which it is tried again
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
@@ -110,6 +115,40 @@ class JobStore:
         answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *job_ids)
         jobs = self._get_all(answer[::2])
         return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
+
+    def forget(self, user_id: int) -> list[Job]:
+        """Delete everything about a user; tells the records as they were.
+
+        Open jobs are over with that: whoever works on one learns at the next renewal that it is not theirs any more,
+        and can write nothing. What is in state ``delivering`` may still arrive.
+        """
+        met: list[Job] = []
+        while answer := self._run("forget", user_id, FORGOTTEN_AT_ONCE):
+            met += [job for job in map(_job, answer) if job is not None]
+        return met
+
+    def rewrite_log(self) -> bool:
+        """Have Redis write its append-only file anew when it still has what was forgotten; tells whether it began.
+
+        At most once in ``REWRITE_EVERY_S``, however often somebody asks to be forgotten.
+
+        Raises:
+            redis.ResponseError: it does not do so now, or not for us; it will be asked again.
+        """
+        if not self.redis.exists("restora:forgotten") or not self.redis.set(
+            "restora:rewritten", 1, nx=True, ex=REWRITE_EVERY_S
+        ):
+            return False
+        self.redis.delete("restora:forgotten")
+        try:
+            self.redis.bgrewriteaof()
+        except ResponseError:  # one is under way that began too early, or we are not allowed to
+            pipeline = self.redis.pipeline()
+            pipeline.set("restora:forgotten", 1)
+            pipeline.expire("restora:rewritten", REWRITE_REFUSED_S)
+            pipeline.execute()
+            raise
+        return True
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
         """Take the next job of these queues under a lease, or nothing."""

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import requests
 
@@ -69,11 +70,16 @@ class FileTooLargeError(TelegramError):
 
 
 class TelegramClient:
-    """Calls to one bot's API. Errors never contain the token or an address that has it."""
+    """Calls to one bot's API. Errors never contain the token or an address that has it.
 
-    def __init__(self, token: str, *, api_url: str = "https://api.telegram.org") -> None:
+    The server is not trusted further than it has to be: it cannot send us to another address, nor name a file of this
+    machine for us to read, unless ``files_dir`` says where a server of our own, in local mode, keeps its files.
+    """
+
+    def __init__(self, token: str, *, api_url: str = "https://api.telegram.org", files_dir: Path | None = None) -> None:
         self._token = token
         self._api_url = api_url
+        self._files_dir = files_dir
         self._threads = threading.local()
 
     @property
@@ -101,6 +107,7 @@ class TelegramClient:
                 data=fields,
                 files={"upload": upload} if upload else None,
                 timeout=(CONNECT_TIMEOUT_S, UPLOAD_TIMEOUT_S if upload else READ_TIMEOUT_S),
+                allow_redirects=False,  # the Bot API has none, and whoever sends one names an address we may reach
             )
             answer = response.json()
         except requests.RequestException as error:  # includes an HTML page from a proxy in between
@@ -110,7 +117,8 @@ class TelegramClient:
     def download(self, file_id: str, *, max_bytes: int, should_stop: Callable[[], bool] = never) -> bytes:
         """Fetch a file a user sent.
 
-        A self-hosted Bot API server in local mode answers with a path of its disk, which is then read from there.
+        A self-hosted Bot API server in local mode answers with a path of its disk, which is then read from there if it
+        lies in ``files_dir``.
 
         Raises:
             FileTooLargeError: it has more than ``max_bytes``.
@@ -123,11 +131,17 @@ class TelegramClient:
             if error.says("file is too big"):
                 raise FileTooLargeError("Telegram hands out at most 20 MB to bots") from error
             raise
-        if str(file["file_path"]).startswith("/"):
-            return _local_file(Path(file["file_path"]), max_bytes)
-        url = f"{self._api_url}/file/bot{self._token}/{file['file_path']}"
+        file_path = file.get("file_path") if isinstance(file, dict) else None
+        if not isinstance(file_path, str):
+            raise TelegramUnreachableError("getFile", "an answer without a path")
+        if file_path.startswith("/"):
+            return self._local_file(Path(file_path), max_bytes)
+        url = f"{self._api_url}/file/bot{self._token}/{quote(file_path)}"
+        timeout = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
         try:
-            with self._session.get(url, stream=True, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S)) as response:
+            with self._session.get(url, stream=True, timeout=timeout, allow_redirects=False) as response:
+                if response.is_redirect:
+                    raise TelegramRefusalError("download", response.status_code, "the file is said to be elsewhere")
                 if 400 <= response.status_code < 500:
                     raise TelegramRefusalError("download", response.status_code, "the file is not there")
                 response.raise_for_status()
@@ -139,14 +153,18 @@ class TelegramClient:
         """Close this thread's connection."""
         self._session.close()
 
-
-def _local_file(path: Path, max_bytes: int) -> bytes:
-    try:
-        if path.stat().st_size > max_bytes:
+    def _local_file(self, path: Path, max_bytes: int) -> bytes:
+        try:
+            path = path.resolve()
+            if self._files_dir is None or not path.is_relative_to(self._files_dir.resolve()) or not path.is_file():
+                raise TelegramRefusalError("download", 404, "a path of this machine outside TELEGRAM_FILES_DIR")
+            with path.open("rb") as file:
+                content = file.read(max_bytes + 1)
+        except OSError as error:
+            raise TelegramRefusalError("download", 404, f"the server's file cannot be read: {error.strerror}") from None
+        if len(content) > max_bytes:
             raise FileTooLargeError(f"the file has more than {max_bytes:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise TelegramRefusalError("download", 404, f"the server's file cannot be read: {error.strerror}") from None
+        return content
 
 
 def _body(response: requests.Response, max_bytes: int, should_stop: Callable[[], bool]) -> bytes:

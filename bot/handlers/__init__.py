@@ -2,12 +2,12 @@
 
 from aiogram import Router
 
-from bot.handlers import buttons, commands, pictures
+from bot.handlers import buttons, commands, pictures, privacy
 
 
 def all_routers() -> list[Router]:
     """The routers in the order in which they are asked: pictures last, since they also refuse everything else."""
-    return [commands.router(), buttons.router(), pictures.router()]
+    return [commands.router(), privacy.router(), buttons.router(), pictures.router()]
 
 
 __all__ = ["all_routers"]

@@ -8,7 +8,7 @@ local ids = {unpack(ARGV, 4)}
 if #ids == 0 then ids = redis.call('SMEMBERS', user) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local answer = {}
+local answer, stopped = {}, false
 for _, id in ipairs(ids) do
     local job = 'restora:job:' .. id
     local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms')
@@ -26,6 +26,7 @@ for _, id in ipairs(ids) do
             redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
             redis.call('EXPIRE', job, ARGV[3])
             tally(now, 'cancelled')
+            stopped = true
         end
         answer[#answer + 1] = id
         answer[#answer + 1] = state
@@ -41,4 +42,5 @@ if redis.call('SCARD', user) <= 50 then
     end
     if turn then redis.call('ZADD', 'restora:turns', 'XX', turn, ARGV[1]) else redis.call('ZREM', 'restora:turns', ARGV[1]) end
 end
+if stopped and redis.call('SCARD', user) == 0 then redis.call('EXPIRE', 'restora:records:' .. ARGV[1], ARGV[3]) end
 return answer

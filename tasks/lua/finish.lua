@@ -14,6 +14,9 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREM', 'restora:leases', id) -- first a write that a full Redis allows: work in hand may end
 redis.call('HSET', job, 'state', ARGV[3], 'error', ARGV[4], 'ended_ms', now)
 redis.call('SREM', 'restora:user:' .. held[3], id)
+if redis.call('SCARD', 'restora:user:' .. held[3]) == 0 then
+    redis.call('EXPIRE', 'restora:records:' .. held[3], ARGV[6])
+end
 if ARGV[5] ~= '-1' then redis.call('ZADD', 'restora:untold', now + ARGV[5], id) end
 redis.call('EXPIRE', job, ARGV[6])
 local waited = tonumber(held[5]) - tonumber(held[4])

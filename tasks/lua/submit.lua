@@ -21,5 +21,11 @@ redis.call('HSET', job, unpack(ARGV, 7))
 redis.call('HSET', job, 'state', 'queued', 'queued_ms', now, 'since_ms', now, 'entry', entry, 'tag', tag, 'cost', cost)
 redis.call('ZADD', 'restora:queue:' .. queue, tag, entry)
 redis.call('SADD', 'restora:user:' .. user, id)
+local records = 'restora:records:' .. user -- also of jobs that are over, for forget.lua; it ends with the last of them
+redis.call('ZADD', records, now, id)
+redis.call('PERSIST', records)
+for _, old in ipairs(redis.call('ZRANGE', records, 0, 1)) do
+    if redis.call('EXISTS', 'restora:job:' .. old) == 0 then redis.call('ZREM', records, old) end
+end
 redis.call('INCR', 'restora:queued')
 return {'fresh'}

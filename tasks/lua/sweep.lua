@@ -25,6 +25,9 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
             redis.call('HSET', job, 'state', 'failed', 'error', code, 'ended_ms', now)
             tally(now, 'failed:' .. code)
             redis.call('SREM', 'restora:user:' .. held[5], id)
+            if redis.call('SCARD', 'restora:user:' .. held[5]) == 0 then
+                redis.call('EXPIRE', 'restora:records:' .. held[5], ARGV[3])
+            end
             redis.call('ZADD', 'restora:untold', now, id)
             redis.call('EXPIRE', job, ARGV[3])
             failed[#failed + 1] = id

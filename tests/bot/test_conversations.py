@@ -87,7 +87,7 @@ async def test_the_keys_of_the_keyboard_do_what_the_commands_do(world, words):
 
 
 async def test_the_menu_lists_the_commands_in_both_languages(world):
-    assert set(world.telegram.commands()) == {"start", "help", "upscale_image", "restart"}
+    assert set(world.telegram.commands()) == {"start", "help", "upscale_image", "restart", "privacy", "forget"}
     assert world.telegram.commands("ru") == ru.commands()
     assert world.telegram.commands("ru") != world.telegram.commands()
 

@@ -16,10 +16,12 @@ from dev.drawings import worn_photo
 from dev.stack import REPOSITORY, Process, Stack
 from emulator import TOKEN, Emulator
 from tasks.messages import job_id
+from tests.system.discretion import give_everybody_a_rare_name, indiscretions
 
 LEASE_S = 3.0
 # The everyday model would be done before anything could be broken: people who wait for the best model are meant here.
 SLOW = {"LEASE_S": str(LEASE_S), "PATIENCE_S": "300"}
+TALKATIVE = {"LOG_LEVEL": "DEBUG"}  # so that every log has its chance to say too much
 BOT_ID = int(TOKEN.partition(":")[0])
 
 
@@ -43,13 +45,15 @@ class Town:
 async def running_town(folder, *, workers: int = 1, **env: str) -> AsyncIterator[Town]:
     async with (
         Emulator.running() as telegram,
-        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={**SLOW, **env}) as stack,
+        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={**SLOW, **TALKATIVE, **env}) as stack,
     ):
+        give_everybody_a_rare_name(telegram)
         town = Town(telegram, stack, stack.start_bot())
         town.workers = [stack.start_worker(f"worker{number}") for number in range(workers)]
         await stack.workers_are_ready(*town.workers)
         await telegram.is_polled(timeout=30)
         yield town
+        assert indiscretions(town) == []
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tasks.messages import FINAL_STATES, Accepted, JobState
 from tasks.store import JobStore
 from tests.tasks.conftest import wish
+from tests.traces import traces_in_redis
 
 USER_LIMIT, TOTAL_LIMIT = 4, 8
 OPEN = {JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING}
@@ -73,6 +74,14 @@ class JobLives(RuleBasedStateMachine):
         for job_id in self.store.redis.zrange("restora:aside", 0, -1):
             self.store.redis.zadd("restora:aside", {job_id: 1})
         self.store.sweep(longest_run_s=1e6)
+
+    @rule(user=users)
+    def forget(self, user):
+        for job in self.store.forget(user):
+            assert job.user_id == user
+            self.accepted.remove(job.id)
+            self.ended.pop(job.id, None)
+        assert traces_in_redis(self.store.redis, [f"9:{user}:"]) == []
 
     @rule(user=users)
     def restart(self, user):

@@ -1,0 +1,38 @@
+"""What is kept about somebody, and how they have it forgotten."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from aiogram import Bot, Router
+from aiogram.filters import Command
+from aiogram.types import Message
+
+from bot.intake import owner_id
+from bot.outbox import Outbox
+from bot.queue import JobQueue
+from bot.status import show_cancelled
+from bot.texts import BotTexts
+from tasks.messages import FINAL_STATES, JobState
+
+
+def router() -> Router:
+    """The handlers of this module."""
+    privacy = Router(name="privacy")
+    privacy.message.register(explain, Command("privacy"))
+    privacy.message.register(forget, Command("forget"))
+    return privacy
+
+
+async def explain(message: Message, texts: BotTexts, outbox: Outbox) -> None:
+    outbox.post(message.chat.id, lambda: message.answer(texts.privacy()))
+
+
+async def forget(message: Message, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+    met = await jobs.forget(owner_id(message))
+    on_their_way = [job for job in met if job.state is JobState.DELIVERING]
+    stopped = [job for job in met if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
+    for job in stopped:
+        outbox.post(job.chat_id, partial(show_cancelled, bot, job, texts=texts))
+    text = texts.forgotten(len(met), stopped=len(stopped), on_their_way=len(on_their_way))
+    outbox.post(message.chat.id, lambda: message.answer(text))

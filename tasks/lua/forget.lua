@@ -1,0 +1,27 @@
+-- Forget a user: every record of theirs, open or over, and every place their number or one of their jobs stands in.
+-- All in one step, so that nobody meets half of it; the scripts that workers call do nothing for a record that is gone.
+-- ARGV: user id, how many records to take at most (a script holds everybody up; ask again until nothing is answered)
+-- Answer: {{field, value, ...} of the record as it was, ...}
+local user, records = 'restora:user:' .. ARGV[1], 'restora:records:' .. ARGV[1]
+local answer = {}
+for _, id in ipairs(redis.call('ZRANGE', records, 0, ARGV[2] - 1)) do
+    local job = 'restora:job:' .. id
+    local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry')
+    if held[1] and held[2] == ARGV[1] then
+        answer[#answer + 1] = redis.call('HGETALL', job)
+        if held[1] == 'queued' then
+            redis.call('ZREM', 'restora:queue:' .. held[3], held[4])
+            redis.call('DECR', 'restora:queued')
+        end
+        redis.call('DEL', job)
+    end
+    redis.call('ZREM', 'restora:aside', id)
+    redis.call('ZREM', 'restora:leases', id)
+    redis.call('ZREM', 'restora:untold', id)
+    redis.call('SREM', user, id)
+    redis.call('ZREM', records, id)
+end
+if redis.call('SCARD', user) == 0 then redis.call('ZREM', 'restora:turns', ARGV[1]) end
+-- What was deleted still stands in the append-only file until that is written anew; a janitor sees to it.
+if #answer > 0 then redis.call('SET', 'restora:forgotten', 1) end
+return answer
