@@ -100,6 +100,7 @@ class Workshop:
                 self._run(job)
             finally:
                 self.idle_since = time.monotonic()
+                logger.info("free for the next job")
         return True
 
     def close(self) -> None:

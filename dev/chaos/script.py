@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from tasks.messages import PictureKind
 
-SmallCell, LargeCell = 16, 96  # px; pictures of 96x80, a fraction of a second, and of 576x480, a second or more
+SMALL_CELL, LARGE_CELL = 16, 96  # px; pictures of 96x80, a fraction of a second, and of 576x480, a second or more
 KINDS: tuple[PictureKind, ...] = ("photo", "document", "sticker")
 KIND_WEIGHTS = (5, 4, 2)
 CANCELLED_SHARE = 0.08  # of all pictures, by the button
@@ -77,11 +77,6 @@ class Script:
     sends: tuple[Send, ...]
     cancels: tuple[Cancel, ...]
     faults: tuple[Fault, ...]
-
-    @property
-    def length_s(self) -> float:
-        """When the last of all this happens."""
-        return max((event.at_s for event in (*self.sends, *self.cancels, *self.faults)), default=0.0)
 
 
 Draw = random.Random
@@ -158,7 +153,7 @@ def _send(at_s: float, number: int, settings: Settings, rng: Draw) -> Send:
         user=rng.randrange(settings.users),
         number=number,
         kind=kind,
-        cell=LargeCell if large else SmallCell,
+        cell=LARGE_CELL if large else SMALL_CELL,
         file_format=file_format,
     )
 
@@ -167,7 +162,7 @@ def _cancels(sends: tuple[Send, ...], rng: Draw) -> list[Cancel]:
     cancels = []
     for send in sends:
         later = Cancel(at_s=round(send.at_s + rng.uniform(0.0, 2.0), 3), user=send.user, number=send.number)
-        chance = rng.random() / (3.0 if send.cell == LargeCell else 1.0)  # who waits longer is more likely to give up
+        chance = rng.random() / (3.0 if send.cell == LARGE_CELL else 1.0)  # who waits longer is more likely to give up
         when_running = rng.random() < 0.6
         if chance < CANCELLED_SHARE:
             cancels.append(replace(later, when_running=when_running))
@@ -189,6 +184,3 @@ def _faults(settings: Settings, until_s: float, rng: Draw) -> list[Fault]:
         options, draw = chosen[name][1](rng), rng.random()
         faults.append(Fault(at_s=round(at_s, 3), name=name, options=options, draw=draw))
     return faults
-
-
-Outcome = Literal["done", "skipped"]
