@@ -18,13 +18,14 @@ from tasks.store import JobStore
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 8.0  # how long a message waits for Redis before its sender is asked to repeat it
+STATUS_PATIENCE_S = 120.0  # nobody waits for this one but its own chat, and a status nobody knows of stays for ever
 WORKERS_KNOWN_FOR_S = 5.0
 
 T = TypeVar("T")
 
 
 class QueueUnavailableError(Exception):
-    """Redis did not answer for ``PATIENCE_S``."""
+    """Redis did not answer for as long as we wait for it."""
 
 
 class JobQueue:
@@ -56,15 +57,17 @@ class JobQueue:
 
     async def attach_status(self, job: Job, message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""
-        return await _patiently(lambda: self._store.attach_status(job.id, message_id))
+        return await _patiently(lambda: self._store.attach_status(job.id, message_id), seconds=STATUS_PATIENCE_S)
 
     async def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Stop one job of this user; None when there is no such job of theirs."""
         return await _patiently(lambda: self._store.cancel(user_id, job_id))
 
-    async def cancel_all(self, user_id: int, *, running_for_s: float = 0.0) -> list[Cancelled]:
-        """Stop all open jobs of this user, or those running for at least ``running_for_s``."""
-        return await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s))
+    async def cancel_all(
+        self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
+    ) -> list[Cancelled]:
+        """Stop all open jobs of this user, or those running for at least ``running_for_s``; see the store's."""
+        return await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in))
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:
@@ -75,9 +78,9 @@ class JobQueue:
         return GPU_QUEUE if self._has_gpu_worker else DEFAULT_QUEUE
 
 
-async def _patiently(call: Callable[[], T]) -> T:
+async def _patiently(call: Callable[[], T], *, seconds: float = PATIENCE_S) -> T:
     """Run a blocking call in a thread, again and again while Redis does not answer; all our calls may be repeated."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return await asyncio.to_thread(call)

@@ -88,17 +88,23 @@ class JobStore:
 
     def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Cancel one job, if it is this user's and still there."""
-        return next(iter(self._cancel(user_id, 0, [job_id])), None)
+        return next(iter(self._cancel(user_id, 0, None, [job_id])), None)
 
-    def cancel_all(self, user_id: int, *, running_for_s: float = 0.0) -> list[Cancelled]:
+    def cancel_all(
+        self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
+    ) -> list[Cancelled]:
         """Cancel every open job of a user, or only those running for at least ``running_for_s``.
 
-        A job in state ``delivering`` is in the answer but goes on: its result is already on its way.
+        ``said_in`` is the chat and message of the wish: pictures sent to that chat after it are left alone, since a bot
+        that died before it could confirm the wish meets it again. A job in state ``delivering`` is in the answer but
+        goes on: its result is already on its way.
         """
-        return self._cancel(user_id, round(running_for_s * 1000), [])
+        return self._cancel(user_id, round(running_for_s * 1000), said_in, [])
 
-    def _cancel(self, user_id: int, running_for_ms: int, job_ids: Sequence[str]) -> list[Cancelled]:
-        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *job_ids)
+    def _cancel(
+        self, user_id: int, running_for_ms: int, said_in: tuple[int, int] | None, job_ids: Sequence[str]
+    ) -> list[Cancelled]:
+        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *(said_in or ("", "")), *job_ids)
         met = []
         for job_id, was in zip(answer[::2], answer[1::2], strict=True):
             job = self.get(job_id)

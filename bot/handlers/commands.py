@@ -45,7 +45,8 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 
 async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S)
+    said_in = (message.chat.id, message.message_id)
+    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
     stopped = _show_stopped(message, met, texts, outbox)
     text = texts.ask_for_picture()
     if stopped:
@@ -54,7 +55,7 @@ async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbo
 
 
 async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(owner_id(message))
+    met = await jobs.cancel_all(owner_id(message), said_in=(message.chat.id, message.message_id))
     stopped = _show_stopped(message, met, texts, outbox)
     text = texts.restarted(stopped, on_their_way=len(met) - stopped)
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
