@@ -266,13 +266,13 @@ class Workshop:
         if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
             self._fail(job, "telegram")
         else:
-            self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S))
+            self._persist(lambda: self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S)))
             logger.warning("put aside for %.0f s", seconds)
 
     def _try_again_or_fail(self, job: Job, code: str) -> None:
         if job.tries >= MAX_ATTEMPTS:
             self._fail(job, code)
-        elif self.store.release(job, blameless=False):
+        elif self._persist(lambda: self.store.release(job, blameless=False)):
             self.ring(job.queue)
 
     def _fail(self, job: Job, code: str) -> None:
