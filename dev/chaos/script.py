@@ -15,8 +15,8 @@ from tasks.messages import PictureKind
 SMALL_CELL, LARGE_CELL = 16, 96  # px; pictures of 96x80, a fraction of a second, and of 576x480, a second or more
 KINDS: tuple[PictureKind, ...] = ("photo", "document", "sticker")
 KIND_WEIGHTS = (5, 4, 2)
-CANCELLED_SHARE = 0.08  # of all pictures, by the button
-RESTARTED_SHARE = 0.03  # of all pictures: their sender says /restart soon after
+CANCELLED_SHARE = 0.06  # of all pictures, by the button
+RESTARTED_SHARE = 0.015  # of all pictures: their sender says /restart soon after
 LARGE_SHARE = 0.12
 
 
