@@ -158,10 +158,16 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         ring=bell.ring,
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
+        leave=_end_parent,
     )
     Process.janitor.start()
     models = ", ".join(card.models)
     logger.info("ready: %s on %s %s, queues %s", models, card.device, card.dtype, ", ".join(queues))
+
+
+def _end_parent(by_force: bool) -> None:
+    """End the whole worker, of which this process is the child."""
+    os.kill(os.getppid(), signal.SIGKILL if by_force else signal.SIGTERM)
 
 
 def _lock_path(device: str) -> Path:

@@ -40,11 +40,11 @@ def main() -> int:
 def _worker_is_alive(store: JobStore) -> bool:
     here = f"{socket.gethostname()}:"
     cards = [card for card in store.workers() if card.name.startswith(here)]
-    return any(not _is_deaf(store, card) for card in cards)
+    return any(not is_deaf(store, card) for card in cards)
 
 
-def _is_deaf(store: JobStore, card: WorkerCard) -> bool:
-    """Idle for a while, and so has been the next job of its queues."""
+def is_deaf(store: JobStore, card: WorkerCard) -> bool:
+    """Whether a worker does not hear of work: idle for a while, and so has been the next job of its queues."""
     heads = [job for queue in card.queues for job in store.first_waiting(queue, 1)]
     return card.idle_s > DEAF_AFTER_S and any(store.age_s(job) > DEAF_AFTER_S for job in heads)
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from tasks import janitor
-from tasks.janitor import Messenger, Upkeep, last_word
+from tasks import health, janitor
+from tasks.janitor import Janitor, Messenger, Upkeep, last_word
 from tasks.messages import JobState, WorkerCard
 from tasks.texts import Texts
 
@@ -84,6 +84,44 @@ def test_jobs_leave_the_gpu_queue_only_when_nobody_has_served_it_for_minutes(sto
     store.redis.delete("restora:served:gpu")  # as after five minutes
     upkeep.make_round(("restore",))
     assert (store.waiting("gpu"), store.waiting("restore")) == (0, 1)
+
+
+@pytest.fixture
+def deaf_worker(store, monkeypatch):
+    monkeypatch.setattr(health, "DEAF_AFTER_S", 0.1)
+    monkeypatch.setattr(janitor, "LEAVES_WHEN_DEAF_FOR_S", 0.3)
+    monkeypatch.setattr(janitor, "FORCED_AFTER_S", 0.3)
+    card = WorkerCard(name="w", queues=("restore",), device="cpu", dtype="float32", idle_s=1.0)
+    left = []
+    made = Janitor(
+        store, Chat(), card=lambda: card, ring=lambda _: None, lease_s=LEASE_S, longest_run_s=100, leave=left.append
+    )
+    return made, left
+
+
+def test_a_worker_that_does_not_hear_of_waiting_jobs_ends_and_is_ended_if_it_cannot(submit, deaf_worker):
+    made, left = deaf_worker
+    submit(1, 1)
+    began = time.monotonic()
+    while not left:
+        made._keep_house()
+        time.sleep(0.02)
+    assert (left, time.monotonic() - began >= 0.4) == ([False], True)
+    while len(left) == 1:
+        made._keep_house()
+        time.sleep(0.02)
+    assert (left, time.monotonic() - began >= 0.7) == ([False, True], True)
+
+
+def test_an_idle_worker_stays_as_long_as_nothing_waits_for_it(store, submit, deaf_worker):
+    made, left = deaf_worker
+    for message in range(3):
+        time.sleep(0.2)  # longer than a job may wait, shorter than a worker may be deaf
+        made._keep_house()
+        submit(1, message)
+        made._keep_house()
+        store.claim(["restore"], worker="another", lease_s=5)
+    assert left == []
 
 
 class Chat:
