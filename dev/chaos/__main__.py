@@ -96,6 +96,12 @@ async def _run(settings: Settings, folder: Path, reports: list[Report]) -> None:
         reports.append(await run(settings, folder / "processes", show=show))
 
 
+def _draw(report: Report, path: Path) -> None:
+    from dev.chaos.plot import draw_course  # matplotlib takes a second that --help need not take
+
+    draw_course(report, path)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run, write the report, print the account."""
     settings, folder = _arguments(argv)
@@ -111,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     (report,) = reports
     report.write(folder / "report.json")
+    _draw(report, folder / "course.png")
     print(report.table())
     print(f"All of it: {folder / 'report.json'}")
     return 0 if report.holds else 1

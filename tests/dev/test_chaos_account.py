@@ -6,11 +6,14 @@ import json
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from bot.texts import BotTexts
 from dev.chaos import __main__ as command
 from dev.chaos.account import BROKEN, Fate, draw_account
+from dev.chaos.breaking import Broken
 from dev.chaos.evidence import Answer, Evidence, Sent, Wish, Words
+from dev.chaos.plot import draw_course
 from dev.chaos.report import Report
 from dev.chaos.script import FAULTS, Settings, write_script
 from dev.chaos.signatures import numbered_picture, read_number
@@ -173,11 +176,20 @@ def test_the_exit_status_is_that_of_the_account(made, status, tmp_path, monkeypa
         return made
 
     monkeypatch.setattr(command, "run", run)
+    monkeypatch.setattr(command, "_draw", lambda *_: None)  # takes longer than all the rest
     assert command.main(["--jobs", "1", "--folder", str(tmp_path)]) == status
     told = json.loads((tmp_path / "report.json").read_text())
     assert told["holds"] is (status == 0)
     assert sum(told["account"].values()) == len(told["jobs"]) == 1
     assert ("The promise was kept." in capsys.readouterr().out) is (status == 0)
+
+
+def test_the_course_of_a_run_is_drawn_also_where_a_record_is_missing(tmp_path):
+    faults = tuple(Broken(name=name, planned_s=1.0, at=101.0, until=103.0) for name in FAULTS)
+    both = Evidence(sent=(ANNS, BOBS), answers=(document(7),), jobs={7: job()})
+    draw_course(replace(report(both), broken=faults), tmp_path / "course.png")
+    with Image.open(tmp_path / "course.png") as picture:
+        assert picture.width > 1000
 
 
 def test_the_window_is_the_time_from_the_chat_to_the_store():
