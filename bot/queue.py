@@ -69,6 +69,10 @@ class JobQueue:
         """Stop all open jobs of this user, or those running for at least ``running_for_s``; see the store's."""
         return await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in))
 
+    async def mark_told(self, job: Job) -> None:
+        """Note that the owner of a cancelled job knows; else a janitor tells them."""
+        await _patiently(lambda: self._store.mark_told(job))
+
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:
             return DEFAULT_QUEUE

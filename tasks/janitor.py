@@ -15,12 +15,12 @@ from collections.abc import Callable
 
 from redis import RedisError
 
-from tasks.apology import apologise
+from tasks.apology import apologise, last_word
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE
 from tasks.door import Door
 from tasks.health import is_deaf
 from tasks.logs import job_context
-from tasks.messages import FINAL_STATES, Job, JobState, WorkerCard
+from tasks.messages import FINAL_STATES, Job, WorkerCard
 from tasks.store import JobStore
 from tasks.telegram import TelegramError
 from tasks.texts import Texts
@@ -183,7 +183,7 @@ class Messenger:
         self._places: dict[str, int] = {}
 
     def apologise_for_others(self) -> None:
-        """Tell the owners of failed jobs whose workers could not."""
+        """Tell the owners of failed and cancelled jobs what nobody else could tell them."""
         for job in self._store.take_untold():
             with job_context(job.id):
                 apologise(self._store, self._door, job)
@@ -210,9 +210,3 @@ class Messenger:
                 self._door.settle(now, last_word(now))
         except TelegramError as error:
             logger.info("a place could not be shown: %s", error)
-
-
-def last_word(job: Job) -> str:
-    """What the status message of an ended job says; a done one shows its result, which no text can replace."""
-    texts = Texts(job.locale)
-    return texts.failed(job.error) if job.state is JobState.FAILED else texts.cancelled()

@@ -254,6 +254,9 @@ class Workshop:
             self.door.settle(stored, Texts(job.locale).cancelled())
         except TelegramError as error:
             logger.info("the cancellation could not be shown: %s", error)
+        else:
+            if stored.status_message_id:
+                self.store.mark_told(stored)
 
     def _flag_resent(self, job: Job) -> None:
         try:

@@ -10,9 +10,9 @@ wakes up again can change nothing. The scripts are in ``tasks/lua``, one per cha
 
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
 ``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock`` and ``tags`` the fair clock;
-``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed jobs whose owner does
-not know yet; ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME`` queues that
-somebody served lately; ``updates`` what the bot has handled.
+``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``untold`` failed and cancelled jobs
+whose owner does not know yet; ``workers`` and ``cards`` who is alive and what they say of themselves; ``served:NAME``
+queues that somebody served lately; ``updates`` what the bot has handled.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class JobStore:
     def _cancel(
         self, user_id: int, running_for_ms: int, said_in: tuple[int, int] | None, job_ids: Sequence[str]
     ) -> list[Cancelled]:
-        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *(said_in or ("", "")), *job_ids)
+        place, tell_after_ms = said_in or ("", ""), _ms(TELL_AGAIN_AFTER_S)
+        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *place, tell_after_ms, *job_ids)
         met = []
         for job_id, was in zip(answer[::2], answer[1::2], strict=True):
             job = self.get(job_id)
@@ -163,7 +164,7 @@ class JobStore:
         return int(self._run("reroute", source, target))
 
     def take_untold(self) -> list[Job]:
-        """Failed jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
+        """Ended jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
         due = cast("list[str]", self._run("untold", _ms(TELL_AGAIN_AFTER_S)))
         found = {job_id: self.get(job_id) for job_id in due}
         for job_id in (job_id for job_id, job in found.items() if job is None):
@@ -171,7 +172,7 @@ class JobStore:
         return [job for job in found.values() if job is not None]
 
     def mark_told(self, job: Job) -> None:
-        """Note that the owner of a failed job knows."""
+        """Note that the owner of a failed or cancelled job knows."""
         self.redis.zrem("restora:untold", job.id)
 
     def get(self, job_id: str) -> Job | None:

@@ -36,7 +36,7 @@ async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue
         )  # a status message whose number got lost, and another came after it
     if met is not None and met.was in STOPPED:
         answer = texts.cancelled()
-        outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, texts=texts))
+        outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, jobs=jobs, texts=texts))
     elif met is not None and met.was is JobState.DELIVERING:
         answer = texts.too_late_to_cancel()
     else:

@@ -47,7 +47,7 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     said_in = (message.chat.id, message.message_id)
     met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
-    stopped = _show_stopped(message, met, texts, outbox)
+    stopped = _show_stopped(message, met, texts, jobs, outbox)
     text = texts.ask_for_picture()
     if stopped:
         text = texts.stopped_overlong(stopped) + "\n" + text
@@ -56,16 +56,16 @@ async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbo
 
 async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     met = await jobs.cancel_all(owner_id(message), said_in=(message.chat.id, message.message_id))
-    stopped = _show_stopped(message, met, texts, outbox)
+    stopped = _show_stopped(message, met, texts, jobs, outbox)
     text = texts.restarted(stopped, on_their_way=len(met) - stopped)
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
 
 
-def _show_stopped(message: Message, met: list[Cancelled], texts: BotTexts, outbox: Outbox) -> int:
+def _show_stopped(message: Message, met: list[Cancelled], texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> int:
     """Change the status messages of the jobs that were really stopped; tells how many."""
     stopped = [one.job for one in met if one.was is not JobState.DELIVERING]
     bot = message.bot
     if bot is not None:
         for job in stopped:
-            outbox.post(job.chat_id, partial(show_cancelled, bot, job, texts=texts))
+            outbox.post(job.chat_id, partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
     return len(stopped)

@@ -1,11 +1,11 @@
 -- Cancel jobs of a user. A queued or running job is over at once: its worker finds out when it next renews its lease,
 -- and cannot deliver before that. A job whose result is on its way is left alone.
 -- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, chat and message of the
---       wish ('': not said in a chat), job id, ... (none: all)
+--       wish ('': not said in a chat), ms after which the janitor tells the owner, job id, ... (none: all)
 -- What was sent to that chat after the wish is left alone: a bot that died may meet the wish a second time.
 -- Answer: {id, state before, id, state before, ...}
 local user = 'restora:user:' .. ARGV[1]
-local ids = {unpack(ARGV, 6)}
+local ids = {unpack(ARGV, 7)}
 if #ids == 0 then ids = redis.call('SMEMBERS', user) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -26,6 +26,7 @@ for _, id in ipairs(ids) do
             end
             redis.call('SREM', user, id)
             redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
+            redis.call('ZADD', 'restora:untold', now + ARGV[6], id)
             redis.call('EXPIRE', job, ARGV[3])
         end
         answer[#answer + 1] = id

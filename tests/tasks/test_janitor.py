@@ -7,7 +7,8 @@ import time
 import pytest
 
 from tasks import health, janitor
-from tasks.janitor import Janitor, Messenger, Upkeep, last_word
+from tasks.apology import last_word
+from tasks.janitor import Janitor, Messenger, Upkeep
 from tasks.messages import JobState, WorkerCard
 from tasks.texts import Texts
 
@@ -163,6 +164,18 @@ def test_a_job_cancelled_while_its_place_is_written_does_not_look_alive(store, s
     store.claim(["restore"], worker="w", lease_s=5)
     messenger.show_places(("restore",))
     assert chat.shown[-1] == ("9:2:1", Texts("en").cancelled())
+
+
+def test_owners_of_cancelled_jobs_are_told_where_the_bot_died_before_it_could(store, submit):
+    submit(1, 1)
+    store.cancel_all(1)
+    chat = Chat()
+    Messenger(store, chat).apologise_for_others()
+    assert chat.shown == []  # the bot has a minute for it
+    store.redis.zadd("restora:untold", {"9:1:1": 0})
+    for _ in range(2):
+        Messenger(store, chat).apologise_for_others()
+    assert chat.shown == [("9:1:1", Texts("en").cancelled())]
 
 
 def test_owners_of_jobs_whose_workers_died_are_told_once(store, submit):
