@@ -7,7 +7,7 @@ REQUIREMENTS := requirements.txt requirements-bot.txt requirements-dev.txt const
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,https://download.pytorch.org/whl/cpu)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup weights faces startable demo test run lint bench bench-quality train-smoke train texts clean
+.PHONY: help setup weights faces startable demo test chaos run lint bench bench-quality train-smoke train texts clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1|/' | column -t -s '|'
@@ -38,6 +38,9 @@ demo: startable ## a scripted user talks to the real bot; pictures under var/dem
 
 test: weights ## run the tests
 	$(BIN)/python -m pytest
+
+chaos: startable ## break everything under load and account for every picture: make chaos SEED=1 JOBS=500
+	@$(BIN)/python -m dev.chaos $(if $(SEED),--seed "$(SEED)") $(if $(JOBS),--jobs "$(JOBS)") $(OPTIONS)
 
 run: startable ## Redis, worker and bot on this machine; without BOT_TOKEN against the emulator's chat page
 	@$(BIN)/python -m dev.run

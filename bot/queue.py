@@ -20,13 +20,14 @@ from tasks.store import JobStore
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 8.0  # how long a message waits for Redis before its sender is asked to repeat it
+STATUS_PATIENCE_S = 120.0  # nobody waits for this one but its own chat, and a status nobody knows of stays for ever
 WORKERS_KNOWN_FOR_S = 5.0
 
 T = TypeVar("T")
 
 
 class QueueUnavailableError(Exception):
-    """Redis did not answer for ``PATIENCE_S``."""
+    """Redis did not answer for as long as we wait for it."""
 
 
 class JobQueue:
@@ -59,7 +60,7 @@ class JobQueue:
 
     async def attach_status(self, job: Job, message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""
-        return await _patiently(lambda: self._store.attach_status(job.id, message_id))
+        return await _patiently(lambda: self._store.attach_status(job.id, message_id), seconds=STATUS_PATIENCE_S)
 
     async def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Stop one job of this user; None when there is no such job of theirs."""
@@ -67,11 +68,17 @@ class JobQueue:
         _log_cancelled([met] if met else [])
         return met
 
-    async def cancel_all(self, user_id: int, *, running_for_s: float = 0.0) -> list[Cancelled]:
-        """Stop all open jobs of this user, or those running for at least ``running_for_s``."""
-        met = await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s))
+    async def cancel_all(
+        self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
+    ) -> list[Cancelled]:
+        """Stop all open jobs of this user, or those running for at least ``running_for_s``; see the store's."""
+        met = await _patiently(lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in))
         _log_cancelled(met)
         return met
+
+    async def mark_told(self, job: Job) -> None:
+        """Note that the owner of a cancelled job knows; else a janitor tells them."""
+        await _patiently(lambda: self._store.mark_told(job))
 
     async def forget(self, user_id: int) -> list[Job]:
         """Delete everything about this user; tells the records as they were."""
@@ -104,9 +111,9 @@ def _log_cancelled(met: list[Cancelled]) -> None:
             logger.info("asked to cancel, it was %(was)s", {"was": str(one.was)})
 
 
-async def _patiently(call: Callable[[], T]) -> T:
+async def _patiently(call: Callable[[], T], *, seconds: float = PATIENCE_S) -> T:
     """Run a blocking call in a thread, again and again while Redis does not answer; all our calls may be repeated."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return await asyncio.to_thread(call)

@@ -20,11 +20,12 @@ async def show_status(message: Message, accepted: Accepted, *, jobs: JobQueue, t
     state = await jobs.attach_status(accepted.job, status.message_id)
     if state in {JobState.CANCELLED, None}:  # None: its owner has had everything forgotten meanwhile
         await status.edit_text(texts.cancelled())
+        await jobs.mark_told(accepted.job)
     elif state in FINAL_STATES or state is JobState.DELIVERING:
         await status.delete()  # the worker was quicker and answered with a message of its own
 
 
-async def show_cancelled(bot: Bot, job: Job, *, texts: BotTexts) -> None:
+async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:
     """Turn a job's status message into the word that it was stopped."""
     if not job.status_message_id:
         return  # show_status is still under way and will see it
@@ -33,3 +34,4 @@ async def show_cancelled(bot: Bot, job: Job, *, texts: BotTexts) -> None:
     except TelegramBadRequest as error:
         if "message is not modified" not in error.message:
             raise
+    await jobs.mark_told(job)

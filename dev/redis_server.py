@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -95,6 +96,16 @@ class RedisServer:
             self.process.kill()
             self.process.wait(timeout=20)
             self.process = None
+
+    def suspend(self) -> None:
+        """Freeze the server: its connections stay open and nothing is answered, until :meth:`resume`."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -142,9 +142,9 @@ class Stack:
         self._ending.callback(self.store.redis.close)
         self.store.redis.delete("restora:bot", "restora:workers")  # signs of life of an earlier run
 
-    def start_bot(self, **env: str) -> Process:
+    def start_bot(self, name: str = "bot", **env: str) -> Process:
         """Start the bot; it is ready when the emulator sees it polling."""
-        return self._start("bot", ("-m", "bot"), env)
+        return self._start(name, ("-m", "bot"), env)
 
     def start_worker(self, name: str = "worker", *options: str, **env: str) -> Process:
         """Start a worker, with options of ``celery worker``; see :meth:`workers_are_ready`."""

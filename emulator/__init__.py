@@ -9,6 +9,7 @@ from emulator.chats import Chat
 from emulator.faults import (
     BadGateway,
     Blocked,
+    FileTooBig,
     Hang,
     MessageGone,
     Reset,
@@ -30,6 +31,7 @@ __all__ = [
     "CallbackAnswer",
     "Chat",
     "Emulator",
+    "FileTooBig",
     "Hang",
     "Item",
     "Message",

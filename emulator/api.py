@@ -162,6 +162,8 @@ class BotApi:
         return None
 
     def _change_world(self, fault: Fault | None, arguments: Arguments) -> None:
+        if isinstance(fault, faults.FileTooBig):
+            self.telegram.files.outgrow(str(arguments.values.get("file_id")))
         chat = self._chat(arguments)
         if chat is None:
             return

@@ -70,8 +70,23 @@ class MessageGone:
     """The message the call is about is deleted at this very moment."""
 
 
+@dataclass(frozen=True, slots=True)
+class FileTooBig:
+    """The file the call is about turns out to be larger than bots may download."""
+
+
 Fault = (
-    RetryAfter | ServerError | BadGateway | Slow | Hang | Reset | ResetAfter | ResetDuringUpload | Blocked | MessageGone
+    RetryAfter
+    | ServerError
+    | BadGateway
+    | Slow
+    | Hang
+    | Reset
+    | ResetAfter
+    | ResetDuringUpload
+    | Blocked
+    | MessageGone
+    | FileTooBig
 )
 
 _KINDS: dict[str, type[Any]] = {kind.__name__: kind for kind in get_args(Fault)}

@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -144,6 +144,13 @@ class FileStore:
     def find(self, file_id: str) -> StoredFile | None:
         """The file with this identifier, if it is one of this bot."""
         return self._files.get(file_id)
+
+    def outgrow(self, file_id: str) -> None:
+        """Let a file be larger from now on than bots may download; people keep what they have."""
+        file = self._files.get(file_id)
+        if file is not None:
+            size = limits.GET_FILE_MAX_BYTES + 1
+            self._files[file_id] = replace(file, size=size, body=_Sparse(size))
 
     def open_path(self, file: StoredFile) -> str:
         """A path under which ``file`` can be downloaded for a while; the same one while it is valid."""

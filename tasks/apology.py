@@ -1,11 +1,11 @@
-"""The last word about a failed job, said by its worker or, where that one is gone, by a janitor."""
+"""The last word about a failed or cancelled job, said by a janitor where those who should have said it are gone."""
 
 from __future__ import annotations
 
 import logging
 
 from tasks.door import Door
-from tasks.messages import Job
+from tasks.messages import Job, JobState
 from tasks.store import JobStore
 from tasks.telegram import ChatClosedError, TelegramError, TelegramRefusalError
 from tasks.texts import Texts
@@ -13,10 +13,16 @@ from tasks.texts import Texts
 logger = logging.getLogger(__name__)
 
 
+def last_word(job: Job) -> str:
+    """What the status message of an ended job says; a done one shows its result, which no text can replace."""
+    texts = Texts(job.locale)
+    return texts.failed(job.error) if job.state is JobState.FAILED else texts.cancelled()
+
+
 def apologise(store: JobStore, door: Door, job: Job) -> None:
-    """Tell the owner of a failed job why; what cannot be said now stays due."""
+    """Tell the owner of a failed job why, or that a job was stopped; what cannot be said now stays due."""
     try:
-        door.tell(job, Texts(job.locale).failed(job.error))
+        door.tell(job, last_word(job))
     except ChatClosedError:
         logger.info("the owner does not want to hear from us")
     except TelegramRefusalError as error:  # it would be refused again in a minute, and for ever

@@ -183,12 +183,18 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         ring=bell.ring,
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
+        leave=_end_parent,
     )
     Process.janitor.start()
     models = ", ".join(card.models)
     logger.info("ready: %s on %s %s, queues %s", models, card.device, card.dtype, ", ".join(queues))
     if app.conf.worker_max_memory_per_child:
         Recycling(app.conf.worker_max_memory_per_child * 1024, give_back=give_back_memory).install()
+
+
+def _end_parent(by_force: bool) -> None:
+    """End the whole worker, of which this process is the child."""
+    os.kill(os.getppid(), signal.SIGKILL if by_force else signal.SIGTERM)
 
 
 def _lock_path(device: str) -> Path:

@@ -15,11 +15,12 @@ from collections.abc import Callable
 
 from redis import RedisError, ResponseError
 
-from tasks.apology import apologise
+from tasks.apology import apologise, last_word
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE
 from tasks.door import Door
+from tasks.health import is_deaf
 from tasks.logs import job_context
-from tasks.messages import FINAL_STATES, Job, JobState, WorkerCard
+from tasks.messages import FINAL_STATES, Job, WorkerCard
 from tasks.store import JobStore
 from tasks.telegram import TelegramError
 from tasks.texts import Texts
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 ROUND_EVERY_S = 5.0
 UNHEARD_AFTER_S = 10.0  # a job that waited this long while no hint is in the broker was not heard
 HINTS_AT_ONCE = 20
+LEAVES_WHEN_DEAF_FOR_S = 60.0  # after which Celery would have found its way back to Redis
+FORCED_AFTER_S = 30.0
 PLACES_EVERY_S = 10.0
 PLACES_SHOWN = 20  # beyond that a place changes too rarely to be worth an edit
 
@@ -45,9 +48,17 @@ class Janitor:
         ring: Callable[[str], object],
         lease_s: float,
         longest_run_s: float,
+        leave: Callable[[bool], object] = lambda _by_force: None,
     ) -> None:
-        """``card`` says what the worker is at this moment; ``ring`` tells workers of a queue that there is work."""
+        """The arguments are what a worker knows and can do.
+
+        ``card`` says what it is at this moment, ``ring`` tells workers of a queue that there is work, ``leave`` ends
+        it, by force if need be, as it does not hear of work any more.
+        """
         self._card = card
+        self._leave = leave
+        self._deaf_since: float | None = None  # monotonic, over rounds that all succeeded
+        self._asked_to_leave: float | None = None  # monotonic
         self._upkeep = Upkeep(store, ring=ring, lease_s=lease_s, longest_run_s=longest_run_s)
         self._messenger = Messenger(store, door)
         self._store = store
@@ -73,6 +84,24 @@ class Janitor:
         card = self._card()
         self._upkeep.make_round(card.queues)
         self._store.announce(card)  # last: a worker whose rounds fail may not look well
+        self._leave_when_deaf(card)
+
+    def _leave_when_deaf(self, card: WorkerCard) -> None:
+        """End a worker whose Celery has lost its way: whoever watches over processes starts a new one."""
+        now = time.monotonic()
+        if not is_deaf(self._store, card):
+            self._deaf_since = None
+            return
+        self._deaf_since = self._deaf_since or now
+        if now - self._deaf_since < LEAVES_WHEN_DEAF_FOR_S:
+            return
+        if self._asked_to_leave is None:
+            logger.critical("jobs wait and this worker does not hear of them, so it ends")
+            self._asked_to_leave = now
+            self._leave(False)
+        elif now - self._asked_to_leave > FORCED_AFTER_S:
+            logger.critical("this worker could not end by itself")
+            self._leave(True)
 
     def _tell(self) -> None:
         card = self._card()
@@ -85,6 +114,7 @@ class Janitor:
             try:
                 step()
             except RedisError as error:
+                self._deaf_since = None
                 logger.warning("a round was cut short, Redis does not do its part: %s", error)
             except Exception:  # the outermost boundary of this thread: a bug may not end the rounds
                 logger.exception("a round failed")
@@ -161,7 +191,7 @@ class Messenger:
         self._places: dict[str, int] = {}
 
     def apologise_for_others(self) -> None:
-        """Tell the owners of failed jobs whose workers could not."""
+        """Tell the owners of failed and cancelled jobs what nobody else could tell them."""
         for job in self._store.take_untold():
             with job_context(job.id):
                 apologise(self._store, self._door, job)
@@ -188,9 +218,3 @@ class Messenger:
                 self._door.settle(now, last_word(now))
         except TelegramError as error:
             logger.info("a place could not be shown: %s", error)
-
-
-def last_word(job: Job) -> str:
-    """What the status message of an ended job says; a done one shows its result, which no text can replace."""
-    texts = Texts(job.locale)
-    return texts.failed(job.error) if job.state is JobState.FAILED else texts.cancelled()

@@ -105,6 +105,7 @@ class Workshop:
             finally:
                 self.idle_since = time.monotonic()
                 self._note_free(began)
+                logger.info("free for the next job")
         return True
 
     def _note_claim(self, job: Job) -> None:
@@ -282,6 +283,9 @@ class Workshop:
             self.door.settle(stored, Texts(job.locale).cancelled())
         except TelegramError as error:
             logger.info("the cancellation could not be shown: %s", error)
+        else:
+            if stored.status_message_id:
+                self.store.mark_told(stored)
 
     def _flag_resent(self, job: Job) -> None:
         try:
@@ -294,14 +298,14 @@ class Workshop:
         if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
             self._fail(job, "telegram")
         else:
-            self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S))
+            self._persist(lambda: self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S)))
             _count_end("aside")
             logger.warning("put aside for %(aside_s).0f s", {"aside_s": seconds})
 
     def _try_again_or_fail(self, job: Job, code: str) -> None:
         if job.tries >= MAX_ATTEMPTS:
             self._fail(job, code)
-        elif self.store.release(job, blameless=False):
+        elif self._persist(lambda: self.store.release(job, blameless=False)):
             _count_end("again")
             self.ring(job.queue)
 

@@ -12,7 +12,7 @@ Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs
 ``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock``, ``turns`` and ``work`` the
 fair clock, until when on it each user's share is given away, and what the job taken last costs; ``leases`` when each
 running job's lease ends; ``user:ID`` a user's open jobs; ``records:ID`` all of a user's jobs that are remembered;
-``untold`` failed jobs whose owner does not know yet; ``workers`` and ``cards`` who is alive and what they say of
+``untold`` ended jobs whose owner does not know yet; ``workers`` and ``cards`` who is alive and what they say of
 themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has handled; ``ends`` and
 ``stats:N`` how jobs ended, counted (:mod:`tasks.stats`); ``forgotten`` that Redis's file still has something that was
 deleted on somebody's wish, ``rewritten`` that it was written anew lately. ``sending`` and ``silence`` belong to
@@ -100,19 +100,26 @@ class JobStore:
 
     def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Cancel one job, if it is this user's and still there."""
-        return next(iter(self._cancel(user_id, 0, [job_id])), None)
+        return next(iter(self._cancel(user_id, 0, None, [job_id])), None)
 
-    def cancel_all(self, user_id: int, *, running_for_s: float = 0.0) -> list[Cancelled]:
+    def cancel_all(
+        self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
+    ) -> list[Cancelled]:
         """Cancel every open job of a user, or only those running for at least ``running_for_s``.
 
-        A job in state ``delivering`` is in the answer but goes on: its result is already on its way.
+        ``said_in`` is the chat and message of the wish: pictures sent to that chat after it are left alone, since a bot
+        that died before it could confirm the wish meets it again. A job in state ``delivering`` is in the answer but
+        goes on: its result is already on its way.
         """
         ids = sorted(cast("set[str]", self.redis.smembers(f"restora:user:{user_id}")))
         parts = (ids[first : first + JOBS_AT_ONCE] for first in range(0, len(ids), JOBS_AT_ONCE))
-        return [one for part in parts for one in self._cancel(user_id, round(running_for_s * 1000), part)]
+        return [one for part in parts for one in self._cancel(user_id, round(running_for_s * 1000), said_in, part)]
 
-    def _cancel(self, user_id: int, running_for_ms: int, job_ids: Sequence[str]) -> list[Cancelled]:
-        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *job_ids)
+    def _cancel(
+        self, user_id: int, running_for_ms: int, said_in: tuple[int, int] | None, job_ids: Sequence[str]
+    ) -> list[Cancelled]:
+        place, tell_after_ms = said_in or ("", ""), _ms(TELL_AGAIN_AFTER_S)
+        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *place, tell_after_ms, *job_ids)
         jobs = self._get_all(answer[::2])
         return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
 
@@ -204,7 +211,7 @@ class JobStore:
         return moved
 
     def take_untold(self) -> list[Job]:
-        """Failed jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
+        """Ended jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
         due = cast("list[str]", self._run("untold", _ms(TELL_AGAIN_AFTER_S)))
         found = {job_id: self.get(job_id) for job_id in due}
         for job_id in (job_id for job_id, job in found.items() if job is None):
@@ -212,7 +219,7 @@ class JobStore:
         return [job for job in found.values() if job is not None]
 
     def mark_told(self, job: Job) -> None:
-        """Note that the owner of a failed job knows."""
+        """Note that the owner of a failed or cancelled job knows."""
         self.redis.zrem("restora:untold", job.id)
 
     def get(self, job_id: str) -> Job | None:

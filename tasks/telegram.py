@@ -18,7 +18,8 @@ import requests
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
-UPLOAD_TIMEOUT_S = 180.0  # of silence, for 50 MB on a thin line
+LONGEST_UPLOAD_TIMEOUT_S = 180.0  # of silence, for 50 MB on a thin line
+THIN_LINE_BYTES_PER_S = 100_000  # what the kernel has taken may still be on its way when the waiting begins
 
 
 def never() -> bool:
@@ -106,7 +107,7 @@ class TelegramClient:
                 f"{self._api_url}/bot{self._token}/{method}",
                 data=fields,
                 files={"upload": upload} if upload else None,
-                timeout=(CONNECT_TIMEOUT_S, UPLOAD_TIMEOUT_S if upload else READ_TIMEOUT_S),
+                timeout=(CONNECT_TIMEOUT_S, _patience_s(upload)),
                 allow_redirects=False,  # the Bot API has none, and whoever sends one names an address we may reach
             )
             answer = response.json()
@@ -142,6 +143,8 @@ class TelegramClient:
             with self._session.get(url, stream=True, timeout=timeout, allow_redirects=False) as response:
                 if response.is_redirect:
                     raise TelegramRefusalError("download", response.status_code, "the file is said to be elsewhere")
+                if response.status_code == 429:
+                    raise TelegramBusyError("download", _retry_after_s(response))
                 if 400 <= response.status_code < 500:
                     raise TelegramRefusalError("download", response.status_code, "the file is not there")
                 response.raise_for_status()
@@ -176,6 +179,19 @@ def _body(response: requests.Response, max_bytes: int, should_stop: Callable[[],
         if len(content) > max_bytes:
             raise FileTooLargeError(f"the file has more than {max_bytes:,} bytes")
     return bytes(content)
+
+
+def _patience_s(upload: tuple[str, bytes, str] | None) -> float:
+    """How long to wait for an answer: that to a small result is not waited for as long as that to 50 MB."""
+    size = len(upload[1]) if upload else 0
+    return min(LONGEST_UPLOAD_TIMEOUT_S, READ_TIMEOUT_S + size / THIN_LINE_BYTES_PER_S)
+
+
+def _retry_after_s(response: requests.Response) -> float:
+    try:
+        return float(response.json()["parameters"]["retry_after"])
+    except (ValueError, KeyError, TypeError):  # a proxy's words
+        return 1.0
 
 
 def _field(value: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aiogram import Bot, F, Router
-from aiogram.types import CallbackQuery
+from aiogram.types import CallbackQuery, Message
 
 from bot.outbox import Outbox
 from bot.queue import JobQueue
@@ -29,9 +29,14 @@ async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue
     met = await jobs.cancel(query.from_user.id, job_id)
     if met is None and query.message is not None:  # of somebody who speaks for the whole group
         met = await jobs.cancel(query.message.chat.id, job_id)
+    pressed = query.message if isinstance(query.message, Message) else None
+    if met is not None and pressed is not None and met.job.status_message_id not in {0, pressed.message_id}:
+        outbox.post(
+            met.job.chat_id, pressed.delete
+        )  # a status message whose number got lost, and another came after it
     if met is not None and met.was in STOPPED:
         answer = texts.cancelled()
-        outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, texts=texts))
+        outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, jobs=jobs, texts=texts))
     elif met is not None and met.was is JobState.DELIVERING:
         answer = texts.too_late_to_cancel()
     else:

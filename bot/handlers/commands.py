@@ -45,30 +45,31 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 
 async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S)
+    said_in = (message.chat.id, message.message_id)
+    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
     stopped = _stopped(met)
     text = texts.ask_for_picture()
     if stopped:
         text = texts.stopped_overlong(len(stopped)) + "\n" + text
     outbox.post(message.chat.id, lambda: message.answer(text))
-    _show_stopped(message, stopped, texts, outbox)
+    _show_stopped(message, stopped, texts, jobs, outbox)
 
 
 async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(owner_id(message))
+    met = await jobs.cancel_all(owner_id(message), said_in=(message.chat.id, message.message_id))
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
-    _show_stopped(message, stopped, texts, outbox)
+    _show_stopped(message, stopped, texts, jobs, outbox)
 
 
 def _stopped(met: list[Cancelled]) -> list[Job]:
     return [one.job for one in met if one.was is not JobState.DELIVERING]
 
 
-def _show_stopped(message: Message, stopped: list[Job], texts: BotTexts, outbox: Outbox) -> None:
+def _show_stopped(message: Message, stopped: list[Job], texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     """Change the status messages, after the answer: one a second is all that Telegram takes in a chat."""
     bot = message.bot
     if bot is not None:
         for job in stopped:
-            outbox.post(job.chat_id, partial(show_cancelled, bot, job, texts=texts))
+            outbox.post(job.chat_id, partial(show_cancelled, bot, job, jobs=jobs, texts=texts))

@@ -33,6 +33,6 @@ async def forget(message: Message, bot: Bot, texts: BotTexts, jobs: JobQueue, ou
     on_their_way = [job for job in met if job.state is JobState.DELIVERING]
     stopped = [job for job in met if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
     for job in stopped:
-        outbox.post(job.chat_id, partial(show_cancelled, bot, job, texts=texts))
+        outbox.post(job.chat_id, partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
     text = texts.forgotten(len(met), stopped=len(stopped), on_their_way=len(on_their_way))
     outbox.post(message.chat.id, lambda: message.answer(text))

@@ -19,9 +19,10 @@ LONGEST_WAIT_S = 120.0
 
 
 class Patience(BaseRequestMiddleware):
-    """Waits out ``retry_after`` for every method, and repeats after network errors those that change nothing twice.
+    """Waits out ``retry_after``, and repeats a call whose answer got lost.
 
-    A send whose answer got lost may have been carried out, so it is not repeated: nobody gets two status messages.
+    Also a send, though it may have been carried out: a sentence that comes twice is better than none at all, and a job
+    whose status message we know the number of gets its result by an edit, which cannot be doubled.
     """
 
     async def __call__(
@@ -42,8 +43,6 @@ class Patience(BaseRequestMiddleware):
                     raise
                 await asyncio.sleep(error.retry_after)
             except (TelegramNetworkError, TelegramServerError, ClientDecodeError) as error:
-                if not name.startswith(("edit", "delete", "answer", "get", "set")):
-                    raise
                 logger.warning("%s: trying again: %s", name, _without_token(bot, error))
                 await asyncio.sleep(2.0 ** (TRIES - 1 - tries_left))
         return await make_request(bot, method)

@@ -1,20 +1,23 @@
 -- Cancel jobs of a user. A queued or running job is over at once: its worker finds out when it next renews its lease,
 -- and cannot deliver before that. A job whose result is on its way is left alone.
 -- with parts/tally.lua
--- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, job id, ... (none: all)
+-- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, chat and message of the
+--       wish ('': not said in a chat), ms after which the janitor tells the owner, job id, ... (none: all)
+-- What was sent to that chat after the wish is left alone: a bot that died may meet the wish a second time.
 -- Answer: {id, state before, id, state before, ...}
 local user = 'restora:user:' .. ARGV[1]
-local ids = {unpack(ARGV, 4)}
+local ids = {unpack(ARGV, 7)}
 if #ids == 0 then ids = redis.call('SMEMBERS', user) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer, stopped = {}, false
 for _, id in ipairs(ids) do
     local job = 'restora:job:' .. id
-    local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms')
+    local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms', 'chat_id', 'message_id')
     local state = held[1]
     local old_enough = ARGV[2] == '0' or (state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2]))
-    if state and held[2] == ARGV[1] and old_enough then
+    local sent_later = held[6] == ARGV[4] and tonumber(held[7]) > tonumber(ARGV[5])
+    if state and held[2] == ARGV[1] and old_enough and not sent_later then
         if state == 'queued' or state == 'running' then
             redis.call('ZREM', 'restora:leases', id)
             redis.call('ZREM', 'restora:aside', id)
@@ -24,6 +27,7 @@ for _, id in ipairs(ids) do
             end
             redis.call('SREM', user, id)
             redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
+            redis.call('ZADD', 'restora:untold', now + ARGV[6], id)
             redis.call('EXPIRE', job, ARGV[3])
             tally(now, 'cancelled')
             stopped = true

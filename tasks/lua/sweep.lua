@@ -18,6 +18,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
     local held = redis.call('HMGET', job, 'attempt', 'queue', 'tag', 'entry', 'user_id', 'started_ms', 'forgiven', 'state')
     redis.call('ZREM', 'restora:leases', id)
     if held[1] then
+        if held[8] == 'delivering' then redis.call('HSET', job, 'resent', 1) end -- it may have arrived, and not only once
         -- A delivery that was cut off is repeated however long it took: the work may have arrived already.
         local overlong = held[8] == 'running' and now - tonumber(held[6]) >= tonumber(ARGV[2])
         if overlong or tonumber(held[1]) - tonumber(held[7] or '0') >= tonumber(ARGV[1]) then
@@ -33,7 +34,6 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
             failed[#failed + 1] = id
         else
             redis.call('HSET', job, 'state', 'queued', 'worker', '', 'progress', 0, 'since_ms', now)
-            if held[8] == 'delivering' then redis.call('HSET', job, 'resent', 1) end
             redis.call('INCR', 'restora:queued')
             enqueue(held[2], held[3], held[4])
         end

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from bot.texts import BotTexts
-from emulator import TOKEN, Blocked, Item, RetryAfter, Slow
+from emulator import TOKEN, BadGateway, Blocked, Item, Reset, ResetAfter, RetryAfter, ServerError, Slow
 from tasks.messages import JobState, job_id
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -192,6 +192,7 @@ async def test_the_cancel_button_stops_that_job_alone(world):
     answer = await user.clicks(en.cancel_button(), on=status)
     assert answer.text == en.cancelled()
     await user.sees(status, containing=en.cancelled())
+    await eventually(lambda: not world.stack.store.redis.zcard("restora:untold"))  # no janitor needs to say it
     assert status.buttons == ()
     assert [job_of(world, message).state for message in (one, two)] == [JobState.CANCELLED, JobState.QUEUED]
 
@@ -277,6 +278,38 @@ async def test_a_chat_that_must_wait_holds_up_no_other(world):
     await quick.sends_text("/help")
     await quick.receives_text(timeout=1.5)
     await slow.receives_text(containing="/upscale_image", timeout=8)
+
+
+@pytest.mark.parametrize("fault", [Reset(), ServerError(), BadGateway()])
+async def test_an_answer_that_did_not_get_through_is_said_again(world, fault):
+    user = world.telegram.user("Deaf")
+    world.telegram.misbehaves("sendMessage", fault, times=1, chat=user)
+    photo = await user.sends_photo(jpeg())
+    status = await user.receives_message(containing="queue")
+    await eventually(lambda: job_of(world, photo).status_message_id == status.message_id)
+
+
+async def test_of_two_status_messages_the_one_nobody_knows_goes_when_its_button_is_pressed(world):
+    user = world.telegram.user("Stray")
+    world.telegram.misbehaves("sendMessage", ResetAfter(), times=1, chat=user)
+    photo = await user.sends_photo(jpeg())
+    stray, status = [await user.receives_message(containing="queue") for _ in range(2)]
+    await eventually(lambda: job_of(world, photo).status_message_id == status.message_id)
+    assert (await user.clicks(en.cancel_button(), on=stray)).text == en.cancelled()
+    await user.sees_deleted(stray)
+    await user.sees(status, containing=en.cancelled())
+
+
+async def test_a_restart_that_is_met_again_spares_what_was_sent_after_it(world):
+    user = world.telegram.user("Again")
+    restart = await user.sends_text("/restart")
+    await user.receives_text(containing="Nothing of yours")
+    photo = await user.sends_photo(jpeg())
+    await user.receives_message(containing="queue")
+    world.telegram.state.updates.put("message", restart.to_json())  # as after a crash that left no memory of it
+    world.telegram.state.changed()
+    await user.receives_text(containing="Nothing of yours")
+    assert job_of(world, photo).state is JobState.QUEUED
 
 
 async def test_a_user_who_blocked_the_bot_breaks_nothing(world):

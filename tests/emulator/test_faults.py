@@ -22,6 +22,7 @@ from emulator import (
     BadGateway,
     Blocked,
     Emulator,
+    FileTooBig,
     Hang,
     MessageGone,
     Person,
@@ -141,6 +142,18 @@ async def test_message_gone_deletes_the_message_before_the_edit(bot: Bot, telegr
     with pytest.raises(TelegramBadRequest, match="message to edit not found"):
         await bot.edit_message_text("y", chat_id=ann.id, message_id=sent.message_id)
     await ann.sees_deleted(message)
+
+
+async def test_a_file_that_turns_out_to_be_too_big_stays_so_and_no_other_does(
+    bot: Bot, telegram: Emulator, ann: Person
+) -> None:
+    big, small = await ann.sends_photo(picture()), await ann.sends_photo(picture())
+    telegram.misbehaves("getFile", FileTooBig())
+    for _ in range(2):
+        with pytest.raises(TelegramBadRequest, match="file is too big"):
+            await bot.get_file(big.file_id)
+    assert (await bot.get_file(small.file_id)).file_size == len(small.content)
+    assert big.content
 
 
 async def test_downloads_fail_on_demand_whole_or_half_way(bot: Bot, telegram: Emulator, ann: Person) -> None:

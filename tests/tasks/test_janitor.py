@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from tasks import janitor
-from tasks.janitor import Messenger, Upkeep, last_word
+from tasks import health, janitor
+from tasks.apology import last_word
+from tasks.janitor import Janitor, Messenger, Upkeep
 from tasks.messages import JobState, WorkerCard
 from tasks.texts import Texts
 
@@ -86,6 +87,44 @@ def test_jobs_leave_the_gpu_queue_only_when_nobody_has_served_it_for_minutes(sto
     assert (store.waiting("gpu"), store.waiting("restore")) == (0, 1)
 
 
+@pytest.fixture
+def deaf_worker(store, monkeypatch):
+    monkeypatch.setattr(health, "DEAF_AFTER_S", 0.1)
+    monkeypatch.setattr(janitor, "LEAVES_WHEN_DEAF_FOR_S", 0.3)
+    monkeypatch.setattr(janitor, "FORCED_AFTER_S", 0.3)
+    card = WorkerCard(name="w", queues=("restore",), device="cpu", dtype="float32", idle_s=1.0)
+    left = []
+    made = Janitor(
+        store, Chat(), card=lambda: card, ring=lambda _: None, lease_s=LEASE_S, longest_run_s=100, leave=left.append
+    )
+    return made, left
+
+
+def test_a_worker_that_does_not_hear_of_waiting_jobs_ends_and_is_ended_if_it_cannot(submit, deaf_worker):
+    made, left = deaf_worker
+    submit(1, 1)
+    began = time.monotonic()
+    while not left:
+        made._keep_house()
+        time.sleep(0.02)
+    assert (left, time.monotonic() - began >= 0.4) == ([False], True)
+    while len(left) == 1:
+        made._keep_house()
+        time.sleep(0.02)
+    assert (left, time.monotonic() - began >= 0.7) == ([False, True], True)
+
+
+def test_an_idle_worker_stays_as_long_as_nothing_waits_for_it(store, submit, deaf_worker):
+    made, left = deaf_worker
+    for message in range(3):
+        time.sleep(0.2)  # longer than a job may wait, shorter than a worker may be deaf
+        made._keep_house()
+        submit(1, message)
+        made._keep_house()
+        store.claim(["restore"], worker="another", lease_s=5)
+    assert left == []
+
+
 class Chat:
     """A door that writes down what is shown, and may have something happen meanwhile."""
 
@@ -125,6 +164,18 @@ def test_a_job_cancelled_while_its_place_is_written_does_not_look_alive(store, s
     store.claim(["restore"], worker="w", lease_s=5)
     messenger.show_places(("restore",))
     assert chat.shown[-1] == ("9:2:1", Texts("en").cancelled())
+
+
+def test_owners_of_cancelled_jobs_are_told_where_the_bot_died_before_it_could(store, submit):
+    submit(1, 1)
+    store.cancel_all(1)
+    chat = Chat()
+    Messenger(store, chat).apologise_for_others()
+    assert chat.shown == []  # the bot has a minute for it
+    store.redis.zadd("restora:untold", {"9:1:1": 0})
+    for _ in range(2):
+        Messenger(store, chat).apologise_for_others()
+    assert chat.shown == [("9:1:1", Texts("en").cancelled())]
 
 
 def test_owners_of_jobs_whose_workers_died_are_told_once(store, submit):

@@ -358,6 +358,17 @@ def test_a_delivery_that_was_cut_off_is_flagged_when_it_is_repeated(store, submi
     assert claim(store).resent
 
 
+def test_a_delivery_that_was_cut_off_for_the_last_time_is_flagged_too(store, submit):
+    submit(1, 1)
+    for _ in range(MAX_ATTEMPTS):
+        job = store.claim(["restore"], worker="w", lease_s=0.01)
+        store.begin_delivery(job, lease_s=0.01)
+        time.sleep(0.03)
+        _, failed = store.sweep(longest_run_s=100)
+    assert failed == ["9:1:1"]
+    assert (store.get("9:1:1").state, store.get("9:1:1").resent) == (JobState.FAILED, True)
+
+
 def test_the_owner_of_a_failed_job_is_due_to_be_told_until_somebody_did(store, submit):
     submit(1, 1)
     claim(store, lease_s=0.01)
@@ -416,6 +427,16 @@ def test_only_long_running_jobs_are_cancelled_where_that_is_asked(store, submit)
     store.redis.hincrby(f"restora:job:{running.id}", "started_ms", -601_000)
     assert [one.job.id for one in store.cancel_all(1, running_for_s=600)] == [running.id]
     assert store.get("9:1:1").state is JobState.QUEUED
+
+
+def test_a_wish_met_a_second_time_leaves_alone_what_was_sent_after_it(store, submit):
+    for message in (1, 3):
+        submit(1, message)
+    submit(1, 5)  # after the wish, which is message 4
+    met = store.cancel_all(1, said_in=(1, 4))
+    assert {one.job.id for one in met} == {"9:1:1", "9:1:3"}
+    assert store.get("9:1:5").state is JobState.QUEUED
+    assert [one.job.id for one in store.cancel_all(1, said_in=(2, 4))] == ["9:1:5"]  # said elsewhere: it means all
 
 
 def test_the_place_counts_the_jobs_before_and_the_wait_their_seconds(store, submit):

@@ -9,7 +9,7 @@ import time
 import pytest
 import pytest_asyncio
 
-from emulator import BadGateway, Blocked, Emulator, Reset, ResetAfter, RetryAfter, ServerError, Slow
+from emulator import BadGateway, Blocked, Emulator, Hang, Reset, ResetAfter, RetryAfter, ServerError, Slow
 from tasks import telegram as module
 from tasks.budget import SendBudget
 from tasks.door import Document, TelegramDoor, result_name
@@ -113,6 +113,29 @@ async def test_a_file_telegram_does_not_hand_out_is_too_large(telegram, client):
     message = await telegram.user("Ann").sends_document("a.png", file_size=25_000_000)
     with pytest.raises(FileTooLargeError):
         await asyncio.to_thread(client.download, message.file_id, max_bytes=10**8)
+
+
+async def test_a_download_that_comes_too_early_is_not_a_file_that_is_gone(telegram, client):
+    message = await telegram.user("Ann").sends_document("a.png", content=b"x")
+    telegram.misbehaves("download", RetryAfter(7), times=1)
+    with pytest.raises(TelegramBusyError) as caught:
+        await asyncio.to_thread(client.download, message.file_id, max_bytes=100)
+    assert caught.value.retry_after_s == 7
+
+
+async def test_a_small_result_does_not_hold_a_worker_for_minutes_where_nobody_answers(telegram, client, monkeypatch):
+    monkeypatch.setattr(module, "READ_TIMEOUT_S", 0.3)
+    user = await a_user(telegram)
+    telegram.misbehaves("sendDocument", Hang(), times=1)
+    began = time.monotonic()
+    params = {"chat_id": user.id, "document": "attach://upload"}
+    with pytest.raises(TelegramUnreachableError):
+        await asyncio.to_thread(client.call, "sendDocument", params, upload=("a.png", bytes(10_000), "image/png"))
+    assert time.monotonic() - began < 3
+
+
+def test_a_large_result_has_the_time_a_thin_line_takes():
+    assert module._patience_s(("a.png", bytes(49_000_000), "image/png")) == 180
 
 
 async def test_an_unknown_file_is_refused(client):
