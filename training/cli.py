@@ -16,6 +16,7 @@ from training.errors import SettingsError, TrainingError
 from training.export import export
 from training.gallery import gallery, read_pictures, write_gallery
 from training.patches import Patches, open_patches, prepare
+from training.plot import plot
 from training.settings import Settings, read_settings
 from training.smoke import smoke
 from training.teacher import answers
@@ -75,6 +76,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     sub.add_argument("--seed", type=_seed, default=0, help="of all chance (default: %(default)s)")
     sub.set_defaults(command=_gallery)
+    text = "draw the curves of runs side by side: loss, agreement, PSNR, SSIM, sharpness"
+    sub = commands.add_parser("plot", help=text, description=text)
+    sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run (train.folder)")
+    sub.add_argument("--out", type=Path, default=Path("curves.png"), help="file to write (default: %(default)s)")
+    sub.set_defaults(command=_plot)
     return parser.parse_args(arguments)
 
 
@@ -127,6 +133,11 @@ def _smoke(args: argparse.Namespace) -> None:
 
 def _gallery(args: argparse.Namespace) -> None:
     write_gallery(gallery(read_pictures(args.pictures), seed=args.seed), args.target)
+
+
+def _plot(args: argparse.Namespace) -> None:
+    plot(args.runs, args.out)
+    sys.stderr.write(f"{args.out}\n")
 
 
 def _prepared(settings: Settings) -> Patches:
