@@ -10,6 +10,8 @@ Three contestants: RetinaFace in one pass, as facexlib's helper runs it; YuNet i
 found, and so are faces without anybody's judgement. With ``--nobody`` it also counts what is found in photographs
 without people. The exit status is 1 where ours is worse than the better of the two in a row. The pictures are not ours
 and show people: nothing but figures leaves this program.
+
+With ``--cost`` it measures something else, what faces cost beside their networks: see :mod:`benchmarks.face_cost`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks import face_cost
 from benchmarks.pictures import SHARED
 from benchmarks.text import table
 from models.archs import RetinaFace
@@ -93,6 +96,8 @@ class Findings:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, write; the exit status."""
     args = _arguments(arguments)
+    if args.cost:
+        return cost(args)
     try:
         finders = contestants(args.retinaface, args.yunet)
     except RestorationError as exc:
@@ -115,6 +120,34 @@ def main(arguments: list[str] | None = None) -> int:
         (args.out / "faces.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (args.out / "faces.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return int(bool(worse_rows(findings)))
+
+
+def cost(args: argparse.Namespace) -> int:
+    """Measure what faces cost beside their networks, print, write; the exit status."""
+    head = args.head or next((path for path in sorted(args.pictures[0].glob(f"{ALIGNED[0]}*"))), None)
+    for path, option in ((head, "--head"), (args.retinaface, "--retinaface")):
+        if path is None or not path.is_file():
+            sys.stderr.write(f"{path or 'a picture of one upright face'} is not there; name a file with {option}\n")
+            return 1
+    try:
+        rows = face_cost.measure(head, args.retinaface, threads=args.threads, repeats=args.repeats)
+    except RuntimeError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return 1
+    missed, (width, height) = face_cost.missed(rows), face_cost.SIZE_WH
+    told = [
+        f"{width}x{height} enlarged {face_cost.SCALE} times, {args.threads} threads, median of {args.repeats} runs.",
+        "",
+        *face_cost.lines(rows),
+        "",
+        f"More than {1e3 * face_cost.GOAL_S:.0f} ms a face, or 1.5 GB more: {', '.join(missed) or 'none'}.",
+    ]
+    sys.stdout.writelines(f"{line}\n" for line in told)
+    if args.out:
+        args.out.mkdir(parents=True, exist_ok=True)
+        (args.out / "face_cost.md").write_text("\n".join(told) + "\n", encoding="utf-8")
+        (args.out / "face_cost.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    return int(bool(missed))
 
 
 def contestants(retinaface: Path, yunet: Path) -> dict[str, Finder]:
@@ -327,7 +360,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--yunet", type=Path, default=SHARED / "weights/face_detection_yunet_2026may.onnx",
                         metavar="FILE")  # fmt: skip
     parser.add_argument("--most", type=int, metavar="N", help="only the first so many pictures of all folders")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write faces.md and faces.json")
+    parser.add_argument("--cost", action="store_true", help="what faces cost beside their networks, nothing else")
+    parser.add_argument("--head", type=Path, metavar="FILE", help="for --cost: one upright face on FFHQ's template")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="for --cost (default: %(default)s)")
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="for --cost (default: %(default)s)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write a table and its figures")
     return parser.parse_args(arguments)
 
 

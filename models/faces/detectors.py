@@ -130,7 +130,8 @@ class RetinaFaceDetector:
             least_score: another one than for faces.
         """
         least_score = self.least_score if least_score is None else least_score
-        batch = torch.from_numpy(np.ascontiguousarray(images[..., ::-1])).to(self._device)
+        bgr = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in images])
+        batch = torch.from_numpy(bgr).to(self._device)
         batch = batch.permute(0, 3, 1, 2).float().sub_(self._mean)  # stays channels last
         offsets, classes, landmarks = self._network(batch)
         return [

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engine.tiling import Region
 from models.faces.alignment import TEMPLATE_EYE_DISTANCE, Affine, estimate_affine
 from models.faces.identity import Embedder, cosine, embedding, identity_region
 from models.faces.matching import edge_blur, luma
@@ -114,6 +115,8 @@ def paste_guarded(
 ) -> tuple[Outcome, ...]:
     """Put faces into the picture that their layers were made for, in place, each as far as it stays itself.
 
+    Where it raises, the picture is what it was.
+
     Args:
         picture: (H, W) or (H, W, 3), uint8 or uint16; changed where faces are.
         candidates: all faces of the picture, also those that are not to be touched.
@@ -135,23 +138,47 @@ def paste_guarded(
     }
     if not strength:
         outcomes |= {index: Outcome(status="left", reason=None, strength=0.0) for index in shown}
-    elif embedder is None:
-        paste(picture, layers, [strength] * len(layers), untouched=untouched)
-        outcomes |= {index: Outcome(status="restored", reason=None, strength=float(strength)) for index in shown}
-    else:
-        size_wh = (picture.shape[1], picture.shape[0])
-        judged = [identity_region(candidates[index].landmarks, size_wh) for index in shown]
-        for group in grouped([around(layer.region, there) for layer, there in zip(layers, judged, strict=True)]):
-            trial = Trial(
-                picture,
-                [layers[member] for member in group],
-                [candidates[shown[member]].landmarks for member in group],
-                untouched,
-                embedder,
-            )
-            settled = trial.settle(strength, threshold, check)
+        return tuple(outcomes[index] for index in range(len(candidates)))
+    size_wh = (picture.shape[1], picture.shape[0])
+    judged = [layer.region for layer in layers]
+    if embedder is not None:  # who sees another face in their own crop is judged together with it
+        seen = (identity_region(candidates[index].landmarks, size_wh) for index in shown)
+        judged = [around(region, there) for region, there in zip(judged, seen, strict=True)]
+    kept: list[Kept] = []
+    try:
+        for group in grouped(judged):
+            members = [layers[member] for member in group]
+            kept.append(Kept.of(picture, around(*(layer.region for layer in members))))
+            if embedder is None:
+                paste(picture, members, [strength] * len(members), untouched=untouched)
+                settled = [Outcome(status="restored", reason=None, strength=float(strength))] * len(members)
+            else:
+                landmarks = [candidates[shown[member]].landmarks for member in group]
+                trial = Trial(picture, members, landmarks, untouched=untouched, embedder=embedder, plain=kept[-1])
+                settled = trial.settle(strength, threshold, check)
             outcomes |= {shown[member]: outcome for member, outcome in zip(group, settled, strict=True)}
+    except BaseException:
+        for part in kept:
+            part.put_back(picture)
+        raise
     return tuple(outcomes[index] for index in range(len(candidates)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """A part of the picture as it was."""
+
+    region: Region
+    pixels: Pixels
+
+    @classmethod
+    def of(cls, picture: Pixels, region: Region) -> Kept:
+        """Copy it."""
+        return cls(region, picture[region.slices].copy())
+
+    def put_back(self, picture: Pixels) -> None:
+        """Undo whatever happened to it."""
+        picture[self.region.slices] = self.pixels
 
 
 class Trial:
@@ -163,6 +190,7 @@ class Trial:
         landmarks: of the faces, in pixels of the picture.
         untouched: affines of faces that must not change.
         embedder: the judge.
+        plain: all of the picture that the layers change.
     """
 
     def __init__(
@@ -170,13 +198,14 @@ class Trial:
         picture: Pixels,
         layers: Sequence[FaceLayer],
         landmarks: Sequence[NDArray[np.float32]],
+        *,
         untouched: Sequence[Affine],
         embedder: Embedder,
+        plain: Kept,
     ) -> None:
         self._picture, self._layers, self._landmarks = picture, layers, landmarks
         self._untouched, self._embedder = untouched, embedder
-        self._whole = around(*(layer.region for layer in layers))
-        self._plain = picture[self._whole.slices].copy()
+        self._plain, self._is_plain = plain, True
         self._before = [embedding(embedder, picture, points) for points in landmarks]
 
     def settle(self, strength: float, threshold: float, check: Callable[[], None]) -> list[Outcome]:
@@ -200,7 +229,9 @@ class Trial:
         ]
 
     def _similarities(self, strengths: Sequence[float]) -> list[float]:
-        self._picture[self._whole.slices] = self._plain
+        if not self._is_plain:
+            self._plain.put_back(self._picture)
+        self._is_plain = False
         paste(self._picture, self._layers, strengths, untouched=self._untouched)
         after = (embedding(self._embedder, self._picture, points) for points in self._landmarks)
         return [cosine(one, other) for one, other in zip(self._before, after, strict=True)]

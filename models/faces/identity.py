@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models.engine.tiling import Region
 from models.errors import WeightsMissing, WeightsRefused
 from models.faces.alignment import Affine, invert, least_squares_affine, transform, warp
+from models.faces.regions import halved
 from models.pixels import Pixels
 
 SIDE = 112  # px
@@ -80,13 +81,13 @@ def identity_crop(picture: Pixels, landmarks: NDArray[np.float32]) -> Crop:
         (112, 112, 3) uint8 RGB; black beside the picture.
     """
     region, affine = identity_region(landmarks, (picture.shape[1], picture.shape[0])), identity_affine(landmarks)
-    part = picture[region.slices]
+    affine[:, 2] += affine[:, :2] @ (region.x, region.y)
+    part, affine = halved(picture[region.slices], affine)
     if part.dtype == np.uint16:
         part = np.rint(part * np.float32(1 / 257)).astype(np.uint8)
     if part.ndim == 2:
         part = np.repeat(part[..., None], 3, axis=2)
-    affine[:, 2] += affine[:, :2] @ (region.x, region.y)
-    return np.asarray(warp(np.ascontiguousarray(part, np.uint8), affine, (SIDE, SIDE)), np.uint8)
+    return np.asarray(warp(np.asarray(part, np.uint8), affine, (SIDE, SIDE)), np.uint8)
 
 
 def identity_region(landmarks: NDArray[np.float32], size_wh: tuple[int, int]) -> Region:

@@ -12,7 +12,8 @@ changed has a layer of nothing, and faces that overlap share their pixels in any
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from models.colour_lock import is_colourless
 from models.engine.tiling import Region
 from models.errors import OptionsError
-from models.faces.alignment import TEMPLATE_SIDE, Affine
+from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling
 from models.faces.matching import PLAUSIBLE, Matched, luma, match
 from models.faces.regions import (
     WINDOW,
@@ -48,6 +49,7 @@ UNITS = 128  # per level of 8 bits, in which a layer's differences are kept
 FULL_STRENGTH = 100
 FINER = 1.25  # pixels of the picture per pixel of the crop: from here on it has detail that no crop can show
 QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution lie within so many deviations
+SLOW = 0.25  # pixels of the crop per pixel of the picture: from here on half as many pixels show all that changes
 ROWS = 64  # of the picture, done at a time
 PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
 
@@ -61,12 +63,30 @@ class FaceLayer:
         region: of the picture; holds all of the face that lies in it.
         mask: (h, w) uint8; how much of the restored face is to be seen where no other face is.
         change: (h, w) or (h, w, 3) int16, mask applied: added at full strength, in 1/128 of a level of 8 bits.
+        step: pixels of the picture per pixel of ``mask`` and ``change``, 1 or 2. A face that is so large that its
+            crop has a pixel for many of the picture's changes slowly enough.
     """
 
     affine: Affine
     region: Region
     mask: Mask
     change: Int16
+    step: int = 1
+
+    def whole_mask(self) -> Mask:
+        """The mask, a number for each pixel of the region."""
+        if self.step == 1:
+            return self.mask
+        return np.asarray(_enlarged(self.mask, self.step)[: self.region.height, : self.region.width], np.uint8)
+
+    def rows(self, top: int, stop: int) -> Float32:
+        """The change of some rows of the region, in 1/128 of a level, a number for each pixel."""
+        if self.step == 1:
+            return self.change[top:stop].astype(np.float32)
+        first, last = max(0, top // self.step - 1), -(-stop // self.step) + 1  # a row more, to interpolate with
+        enlarged = _enlarged(self.change[first:last].astype(np.float32), self.step)
+        start = first * self.step
+        return np.asarray(enlarged[top - start : stop - start, : self.region.width], np.float32)
 
 
 def layer_bytes(samples: int, itemsize: int) -> int:
@@ -105,10 +125,57 @@ def face_layer(
     if restored.shape != (*side, 3) or (labels is not None and labels.shape != side):
         raise ValueError(f"restored faces are 512x512 in colour, not {restored.shape}")
     size_wh = (picture.shape[1], picture.shape[0])
-    region, window = face_region(affine, size_wh), crop_region(affine, size_wh)
-    if region is None or window is None:
-        raise ValueError(f"a face with the affine {affine.tolist()} lies beside a picture of {size_wh}")
-    there = picture[window.slices]
+    place = Place.of(affine, size_wh)
+    whole = Region(0, 0, picture.shape[0], picture.shape[1])
+    step = 1
+    if scale_of(affine) <= SLOW:
+        step, place, there = 2, place.halved(), _halved_part(picture, place.window)
+    else:
+        there = picture[place.window.slices]
+    mask, change = _compared(there, restored, place, labels)
+    region = place.region.scaled(step).intersection(whole)
+    assert region is not None  # noqa: S101 - for the type checker; Place.of has looked
+    return FaceLayer(affine=affine, region=region, mask=mask, change=change, step=step)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where a face lies in a picture.
+
+    Args:
+        affine: (2, 3) from the picture to the crop.
+        size_wh: of the picture.
+        window: all that the crop's window shows of it.
+        region: all of the face.
+    """
+
+    affine: Affine
+    size_wh: tuple[int, int]
+    window: Region
+    region: Region
+
+    @classmethod
+    def of(cls, affine: Affine, size_wh: tuple[int, int]) -> Place:
+        """Look it up; ValueError where the face lies beside the picture."""
+        region, window = face_region(affine, size_wh), crop_region(affine, size_wh)
+        if region is None or window is None:
+            raise ValueError(f"a face with the affine {affine.tolist()} lies beside a picture of {size_wh}")
+        return cls(affine, size_wh, window, region)
+
+    def halved(self) -> Place:
+        """The same in the picture at half its size, where an odd side is rounded up."""
+        width, height = self.size_wh
+        return Place(
+            affine=affine_after_scaling(self.affine, (0.5, 0.5)),
+            size_wh=((width + 1) // 2, (height + 1) // 2),
+            window=_halved_region(self.window),
+            region=_halved_region(self.region),
+        )
+
+
+def _compared(there: Pixels, restored: Float32, place: Place, labels: NDArray[np.uint8] | None) -> tuple[Mask, Int16]:
+    """Mask and change of a layer, from the pixels of what the crop's window shows."""
+    affine, size_wh, window, region = place.affine, place.size_wh, place.window, place.region
     colourless = there.ndim == 3 and is_colourless(there)
     if colourless:
         there = np.ascontiguousarray(there[..., 0])
@@ -124,7 +191,30 @@ def face_layer(
     change = views.change(there[region.seen_from(window).slices], mask, region)
     if colourless:
         change = np.repeat(change[..., None], 3, axis=2)
-    return FaceLayer(affine=affine, region=region, mask=mask, change=change)
+    return mask, change
+
+
+def _halved_region(region: Region) -> Region:
+    """In the picture at half its size: all pixels that have something of the region."""
+    left, top = region.x // 2, region.y // 2
+    right, bottom = (region.x + region.width + 1) // 2, (region.y + region.height + 1) // 2
+    return Region(top, left, bottom - top, right - left)
+
+
+def _halved_part(picture: Pixels, region: Region) -> Pixels:
+    """A region of the picture at half its size; at an odd edge the last pixels count twice."""
+    small = _halved_region(region)
+    part = picture[2 * small.y : 2 * (small.y + small.height), 2 * small.x : 2 * (small.x + small.width)]
+    below, beside = 2 * small.height - part.shape[0], 2 * small.width - part.shape[1]
+    if below or beside:
+        part = np.asarray(cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REPLICATE), picture.dtype)
+    halved = cv2.resize(part, (small.width, small.height), interpolation=cv2.INTER_AREA)
+    return np.asarray(halved, picture.dtype)
+
+
+def _enlarged(values: NDArray[np.uint8 | np.float32], step: int) -> NDArray[np.uint8 | np.float32]:
+    size_wh = (values.shape[1] * step, values.shape[0] * step)
+    return np.asarray(cv2.resize(values, size_wh, interpolation=cv2.INTER_LINEAR), values.dtype)
 
 
 def pasted(
@@ -175,31 +265,39 @@ def _paste_group(
     depth = cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_16U
     level = float(np.iinfo(picture.dtype).max) / 255
     whole, strongest = around(*(layer.region for layer in layers)), max(strengths)
-    if len(layers) == 1:
-        change = _shared(layers[0], (), left)
-    else:
+    change = layers[0]
+    if len(layers) > 1 or _share(layers[0], (), left) is not None:
         # Relative to the strongest, so that the same sum is added, more or less of it, when all strengths are changed.
-        change = np.zeros((*whole.shape_hw, *picture.shape[2:]), np.int16)
+        total = np.zeros((*whole.shape_hw, *picture.shape[2:]), np.int16)
         for layer, strength in zip(layers, strengths, strict=True):
-            others = [other for other in layers if other is not layer]
-            part = _shared(layer, others, left) * np.float32(strength / strongest)
-            there = change[layer.region.seen_from(whole).slices]
+            part = layer.rows(0, layer.region.height)
+            share = _share(layer, [other for other in layers if other is not layer], left)
+            if share is not None:
+                part *= share if part.ndim == 2 else share[..., None]
+            part *= np.float32(strength / strongest)
+            there = total[layer.region.seen_from(whole).slices]
             there[...] = cv2.add(there, part, dtype=cv2.CV_16S)
+        change = FaceLayer(affine=layers[0].affine, region=whole, mask=layers[0].mask, change=total)
     factor = level / UNITS * strongest / FULL_STRENGTH
     block = picture[whole.slices]
-    block[...] = cv2.addWeighted(block, 1.0, change, factor, 0.0, dtype=depth)
+
+    def add(strip: slice) -> None:
+        there = block[strip]
+        cv2.addWeighted(there, 1.0, change.rows(strip.start, strip.stop), factor, 0.0, dst=there, dtype=depth)
+
+    side_by_side(add, strips_of(whole.height))
 
 
-def _shared(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]) -> NDArray[np.int16 | np.float32]:
-    """A layer's change where it does not have to leave the pixels to other faces."""
+def _share(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]) -> Float32 | None:
+    """How much of a layer's change is to be seen, (h, w); None: all of it, for it meets no other face."""
     region = layer.region
     share: Float32 | None = None
     meeting = [(other, common) for other in others if (common := other.region.intersection(region)) is not None]
     if meeting:
-        own = claim(layer.mask, layer.affine, region)
+        own = claim(layer.whole_mask(), layer.affine, region)
         total = own.copy()
         for other, common in meeting:
-            theirs = claim(other.mask[common.seen_from(other.region).slices], other.affine, common)
+            theirs = claim(other.whole_mask()[common.seen_from(other.region).slices], other.affine, common)
             total[common.seen_from(region).slices] += theirs
         share = np.asarray(own / np.maximum(total, np.float32(1e-6)), np.float32)
     size_wh = (region.x + region.width, region.y + region.height)
@@ -209,9 +307,23 @@ def _shared(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine
             continue
         free = freedom(affine, region)
         share = free if share is None else np.asarray(share * free, np.float32)
-    if share is None:
-        return layer.change
-    return layer.change * (share if layer.change.ndim == 2 else share[..., None])
+    return share
+
+
+def strips_of(height: int) -> list[slice]:
+    """Rows that are done at a time, which stay in a processor's cache."""
+    return [slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS)]
+
+
+def side_by_side(work: Callable[[slice], None], strips: Sequence[slice]) -> None:
+    """Do the strips on as many threads as OpenCV may use; what they do must not touch what others do."""
+    threads = min(cv2.getNumThreads(), len(strips))
+    if threads < 2:
+        for strip in strips:
+            work(strip)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, strips))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,23 +331,21 @@ class Views:
     """A matched face as it lies in the picture.
 
     Args:
-        difference: what is to be added.
+        changed: what is to be added, one channel or three, and in a last channel where the restored face has its edges
+            elsewhere; OpenCV takes half the time for four channels that it takes for three.
         coarse: brightness of the picture as far as the crop holds it; None where the crop holds all of it.
-        moved: where the restored face has its edges elsewhere.
     """
 
-    difference: CropView
+    changed: CropView
     coarse: CropView | None
-    moved: CropView
 
     @classmethod
     def of(cls, matched: Matched, plain: Float32, affine: Affine) -> Views:
         """Of the crop's window."""
         has_finer = scale_of(affine) * FINER < 1 and bool(matched.moved.any())
         return cls(
-            CropView(matched.difference, affine, crisp=True),
+            CropView(_with_last(matched.difference, matched.moved), affine, crisp=True),
             CropView(luma(plain), affine, crisp=True) if has_finer else None,
-            CropView(matched.moved, affine),
         )
 
     def change(self, there: Pixels, mask: Mask, region: Region) -> Int16:
@@ -247,25 +357,31 @@ class Views:
             region: of the picture.
         """
         change = np.empty(there.shape, np.int16)
-        strips = [
-            Region(region.y + top, region.x, min(ROWS, region.height - top), region.width)
-            for top in range(0, region.height, ROWS)
-        ]
-        most = self._most_grain(there, strips[len(strips) // 2], region)
-        for strip in strips:
-            rows, _ = strip.seen_from(region).slices
-            levels = np.asarray(self.difference(strip), np.float32)
+        strips = strips_of(region.height)
+        middle = strips[len(strips) // 2]
+        most = self._most_grain(there[middle], self._region_of(middle, region))
+
+        def fill(rows: slice) -> None:
+            strip = self._region_of(rows, region)
+            changed = self.changed(strip)
+            levels = _without_last(changed)
             if self.coarse is not None:
                 old = self._fine(self.coarse, there[rows], strip)
                 old -= np.clip(old, -most, most)
-                old *= self.moved(strip)
+                old *= cv2.extractChannel(changed, changed.shape[2] - 1)
                 levels -= old if levels.ndim == 2 else cv2.merge([old, old, old])
             share = mask[rows]
             shares = share if levels.ndim == 2 else cv2.merge([share, share, share])
             cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[rows], dtype=cv2.CV_16S)
+
+        side_by_side(fill, strips)
         return change
 
-    def _most_grain(self, there: Pixels, strip: Region, region: Region) -> float:
+    @staticmethod
+    def _region_of(rows: slice, region: Region) -> Region:
+        return Region(region.y + rows.start, region.x, rows.stop - rows.start, region.width)
+
+    def _most_grain(self, there: Pixels, strip: Region) -> float:
         """Level up to which fine detail is grain and stays, judged by the middle of the face.
 
         What is beyond is an edge. Edges stay where the restored face has them, too, and make it as crisp as the picture
@@ -273,7 +389,7 @@ class Views:
         """
         if self.coarse is None:
             return 0.0
-        fine = self._fine(self.coarse, there[strip.seen_from(region).slices[0]], strip)
+        fine = self._fine(self.coarse, there, strip)
         quiet = float(np.percentile(np.abs(fine[::PROBE, ::PROBE]), QUIET_SHARE)) / QUIET_DEVIATIONS
         return max(1.0, PLAUSIBLE * quiet)
 
@@ -284,6 +400,18 @@ class Views:
         level = 255 / float(np.iinfo(there.dtype).max)
         fine = cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F)
         return np.asarray(fine, np.float32)
+
+
+def _with_last(levels: Float32, last: Float32) -> Float32:
+    """One channel more."""
+    return np.asarray(cv2.merge([*cv2.split(levels), last]), np.float32)
+
+
+def _without_last(channels: NDArray[np.uint8 | np.float32]) -> Float32:
+    """(h, w, 2) to (h, w), (h, w, 4) to (h, w, 3)."""
+    if channels.shape[2] == 2:
+        return np.asarray(cv2.extractChannel(channels, 0), np.float32)
+    return np.asarray(cv2.cvtColor(channels, cv2.COLOR_BGRA2BGR), np.float32)
 
 
 def _levels(pixels: Pixels) -> NDArray[np.uint8 | np.float32]:

@@ -77,10 +77,14 @@ class RestoredFaces:
             OptionsError: ``strength`` is outside 0 to 100.
             RestorationStopped: ``should_stop`` said so.
         """
-        if not 0 <= strength <= 100:
-            raise OptionsError(f"the strength of faces is from 0 to 100, not {strength!r}")
         is_shown = strength > 0 and any(candidate.layer is not None for candidate in self.candidates)
         picture = plain.copy() if is_shown else plain
+        return picture, self.show(picture, strength=strength, should_stop=should_stop)
+
+    def show(self, picture: Pixels, *, strength: float, should_stop: ShouldStop = never_stop) -> tuple[FaceReport, ...]:
+        """The same in place: ``picture`` is the plain one and gets its faces. Where it raises, it is what it was."""
+        if not 0 <= strength <= 100:
+            raise OptionsError(f"the strength of faces is from 0 to 100, not {strength!r}")
         outcomes = paste_guarded(
             picture,
             self.candidates,
@@ -89,7 +93,7 @@ class RestoredFaces:
             threshold=self.likeness,
             check=lambda: check(should_stop),
         )
-        reports = tuple(
+        return tuple(
             FaceReport(
                 number=number,
                 face=face,
@@ -101,7 +105,6 @@ class RestoredFaces:
             )
             for number, (face, outcome) in enumerate(zip(self.faces, outcomes, strict=True), start=1)
         )
-        return picture, reports
 
 
 @dataclass(kw_only=True)
@@ -237,10 +240,9 @@ class FacePipeline(FaceFinder):
         scale_xy = size_wh[0] / original.size_wh[0], size_wh[1] / original.size_wh[1]
         affines = (affine_after_scaling(estimate_affine(face.landmarks), scale_xy) for face in faces)
         regions = [region for affine in affines if (region := face_region(affine, size_wh)) is not None]
-        whole = size_wh[0] * size_wh[1] * samples * itemsize  # the picture without faces stays, for other strengths
         kept = sum(region.pixels for region in regions) * layer_bytes(samples, itemsize) + len(faces) * CROP_BYTES
         pasting = max((region.pixels for region in regions), default=0) * pasting_bytes(samples)
-        return whole + kept + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
+        return kept + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
 
     def _restorer_bytes(self) -> int:
         return self.restorer.bytes_per_face if isinstance(self.restorer, NetworkFaceRestorer) else 0

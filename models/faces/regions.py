@@ -152,7 +152,7 @@ class CropView:
         return np.asarray(warped, self._values.dtype)
 
 
-def to_crop(part: NDArray[np.uint8 | np.float32], affine: Affine, region: Region) -> Float32:
+def to_crop(part: NDArray[np.uint8 | np.uint16 | np.float32], affine: Affine, region: Region) -> Float32:
     """A region of the picture as the window of the upright crop; averaged where the crop is smaller than that.
 
     Args:
@@ -162,11 +162,7 @@ def to_crop(part: NDArray[np.uint8 | np.float32], affine: Affine, region: Region
     """
     to_part = affine.copy()
     to_part[:, 2] += affine[:, :2] @ (region.x, region.y) - (WINDOW.x, WINDOW.y)
-    whole = int(1 / scale_of(affine))
-    if whole > 1 and min(part.shape[:2]) >= whole:
-        # Whole pixels first, several times as fast; what this leaves over at the far edge is margin.
-        part = part[: part.shape[0] // whole * whole, : part.shape[1] // whole * whole]
-        part, to_part = _reduced(part, to_part, (part.shape[1] // whole, part.shape[0] // whole))
+    part, to_part = halved(part, to_part)
     left = scale_of(to_part)
     if left < 1:
         small_wh = max(1, round(part.shape[1] * left)), max(1, round(part.shape[0] * left))
@@ -176,6 +172,20 @@ def to_crop(part: NDArray[np.uint8 | np.float32], affine: Affine, region: Region
         levels, to_part, (WINDOW.width, WINDOW.height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(warped, np.float32)
+
+
+def halved(
+    part: NDArray[np.uint8 | np.uint16 | np.float32], to_crop: Affine
+) -> tuple[NDArray[np.uint8 | np.uint16 | np.float32], Affine]:
+    """A picture halved as often as its map to a crop would shrink it anyway, and the map from there.
+
+    Means of four pixels take a tenth of the time that means of areas do. What an odd side leaves over at the far edge
+    is lost: less than a pixel of the crop.
+    """
+    while scale_of(to_crop) <= 1 / 2 and min(part.shape[:2]) > 1:
+        height, width = part.shape[0] // 2, part.shape[1] // 2
+        part, to_crop = _reduced(part[: 2 * height, : 2 * width], to_crop, (width, height))
+    return part, to_crop
 
 
 def crop_region(affine: Affine, size_wh: tuple[int, int]) -> Region | None:
@@ -228,8 +238,8 @@ def _within(low: NDArray[np.float64], high: NDArray[np.float64], size_wh: tuple[
 
 
 def _reduced(
-    part: NDArray[np.uint8 | np.float32], to_crop: Affine, size_wh: tuple[int, int]
-) -> tuple[NDArray[np.uint8 | np.float32], Affine]:
+    part: NDArray[np.uint8 | np.uint16 | np.float32], to_crop: Affine, size_wh: tuple[int, int]
+) -> tuple[NDArray[np.uint8 | np.uint16 | np.float32], Affine]:
     """A picture made smaller by averaging, and the map from there to where the picture's own map led."""
     ratio = np.array([part.shape[1] / size_wh[0], part.shape[0] / size_wh[1]])
     moved = to_crop.copy()

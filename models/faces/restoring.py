@@ -212,8 +212,10 @@ def failure_of(crop: Crops, levels: Levels) -> str | None:
 
 def _patches(image: Crops | Levels) -> Levels:
     """(16, 16): brightness from afar."""
-    gray = np.clip(image, 0, 255).astype(np.float32).mean(axis=2)
-    return np.asarray(cv2.resize(gray, (PATCHES, PATCHES), interpolation=cv2.INTER_AREA), np.float32)
+    levels = np.asarray(image, np.float32)
+    levels = levels if image.dtype == np.uint8 else np.clip(levels, 0, 255)
+    small = cv2.resize(levels, (PATCHES, PATCHES), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.mean(small, axis=2), np.float32)
 
 
 def _alone(restorer: FaceRestorer, lq: Crops) -> RestoredCrop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ class FaceTask:
     def done(
         self, picture: Picture, result: Picture, *, on_progress: Progress, should_stop: ShouldStop
     ) -> tuple[Picture, tuple[FaceReport, ...]]:
-        """The result with its faces, and what became of each; without them where there is no memory for that."""
+        """The result, in place, with its faces, and what became of each; without them where memory is short of that."""
         if self.pipeline is None or not self.found:
             return result, ()
         give_back()  # what the network that enlarged the picture had
@@ -76,11 +76,11 @@ class FaceTask:
                     on_progress=on_progress,
                     should_stop=should_stop,
                 )
-                pixels, reports = restored.shown(result.pixels, strength=self.strength, should_stop=should_stop)
+                reports = restored.show(result.pixels, strength=self.strength, should_stop=should_stop)
         except OutOfMemory as exc:
             logger.warning("faces are left as they are: %s", exc)
         else:
-            return replace(result, pixels=pixels), reports
+            return result, reports
         return result, tuple(
             FaceReport(number=number, face=face, status="left", reason=reason or "failed")
             for number, (face, reason) in enumerate(zip(self.found, self.reasons, strict=True), start=1)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.engine.tiling import Region
 from models.errors import OptionsError
 from models.faces.alignment import OUTSIDE_RGB, Affine, affine_after_scaling, warp
 from models.faces.matching import edge_blur, luma
@@ -354,6 +355,58 @@ def test_what_a_parser_takes_for_a_hand_or_cloth_is_left_alone() -> None:
     assert not with_labels.mask[y > 350].any()
     assert np.abs(with_labels.mask[y < 250].astype(int) - without.mask[y < 250]).max() <= 1
     assert (with_labels.mask <= without.mask).all()
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("middle", [(500.0, 400.0), (40.0, 371.0)])  # all of it, and a part, at an odd edge
+def test_the_layer_of_a_large_face_has_fewer_pixels_and_shows_the_same(
+    monkeypatch: pytest.MonkeyPatch, depth: type, middle: tuple[float, float]
+) -> None:
+    levels = np.iinfo(depth).max // 255
+    picture = enlarged(photograph(noise=0), 2.5)[:731, :1001].astype(depth) * levels
+    affine = to_crop_affine(middle, 0.22, 5)
+    small = face_layer(picture, another_face(), affine)
+    monkeypatch.setattr("models.faces.pasting.SLOW", 0.0)
+    whole = face_layer(picture, another_face(), affine)
+    assert (small.step, whole.step) == (2, 1)
+    assert small.change.nbytes < 0.27 * whole.change.nbytes
+    assert small.region.intersection(whole.region) == whole.region
+    assert small.whole_mask().shape == small.region.shape_hw
+    results = [pasted(picture, [layer], [100]).astype(int) for layer in (small, whole)]
+    changed = np.abs(results[1] - picture)
+    assert changed.mean() > levels
+    apart = np.abs(results[0] - results[1])
+    assert apart.mean() < 0.02 * changed.mean()
+    assert apart.max() <= 0.05 * changed.max()
+    beside = distance(affine, Region(0, 0, *picture.shape[:2])) > 1.02
+    assert not np.abs(results[0] - picture)[beside].any()
+
+
+def test_large_faces_side_by_side_share_their_pixels_in_any_order_and_leave_what_is_another_s() -> None:
+    picture = enlarged(photograph(noise=0), 3)
+    affines = [to_crop_affine(middle, 0.24) for middle in ((300.0, 450.0), (900.0, 450.0))]
+    layers = [face_layer(picture, another_face(seed), affine) for seed, affine in enumerate(affines)]
+    both = pasted(picture, layers, [100, 60])
+    assert {layer.step for layer in layers} == {2}
+    assert np.array_equal(both, pasted(picture, layers[::-1], [60, 100]))
+    alone = pasted(picture, layers[:1], [100], untouched=affines[1:])
+    theirs = distance(affines[1], Region(0, 0, *picture.shape[:2])) <= 1
+    assert np.array_equal(alone[theirs], picture[theirs])
+    assert not np.array_equal(alone, picture)
+
+
+@pytest.mark.parametrize("scale", [0.22, 2.0])
+def test_threads_change_no_byte(scale: float) -> None:
+    picture, before = enlarged(photograph(), 2), cv2.getNumThreads()
+    made = []
+    try:
+        for threads in (1, 3):
+            cv2.setNumThreads(threads)
+            layer = face_layer(picture, another_face(), to_crop_affine((400, 300), scale, 4))
+            made.append((layer.change, pasted(picture, [layer], [80])))
+    finally:
+        cv2.setNumThreads(before)
+    assert all(np.array_equal(one, other) for one, other in zip(*made, strict=True))
 
 
 def test_a_layer_takes_seven_bytes_a_pixel_of_its_rectangle() -> None:

@@ -329,7 +329,7 @@ def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, d
     tracemalloc.start()
     try:
         ready = faces.restore(original, found, plain)
-        ready.shown(plain, strength=100)
+        ready.show(plain, strength=100)
         taken = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -428,3 +428,21 @@ def test_one_face_without_room_leaves_the_other_restored(restorer):
     result = restorer(greedy).restore(PHOTO, RestoreOptions(**PNG, faces=100))
     assert [(face.status, face.reason) for face in result.faces] == [("left", "failed"), ("restored", None)]
     assert tries == [1, 1, 1]
+
+
+def test_whatever_ends_the_pasting_half_way_leaves_the_picture_as_it_was(pipeline):
+    faces, original = pipeline(embedder=embedder, likeness=0.9), Picture(pixels=photograph())
+    plain = cv2.resize(photograph(), None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_CUBIC)
+    ready = faces.restore(original, faces.find(original), plain)
+    asked: list[bool] = []
+
+    def after_the_first() -> bool:
+        asked.append(not np.array_equal(picture, plain))
+        return asked[-1]
+
+    picture = plain.copy()
+    with pytest.raises(RestorationStopped):
+        ready.show(picture, strength=100, should_stop=after_the_first)
+    assert asked == [False, True]
+    assert np.array_equal(picture, plain)
+    assert np.array_equal(ready.shown(plain, strength=100)[0], plain) is False

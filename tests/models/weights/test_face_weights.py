@@ -14,7 +14,9 @@ from models.archs import GFPGANv1Clean, RetinaFace
 from models.checkpoints.architecture import Architecture
 from models.choosing import names_here
 from models.cli import main
+from models.engine.device import pick_engine
 from models.errors import OptionsError, WeightsMissing, WeightsRefused, WeightsUnavailable
+from models.faces.finding import FaceFinder, installed
 from models.loading import load_face_network, load_model, onnx_file
 from models.planning import RATINGS
 from models.registry import GROUPS, MODELS, ModelSpec, Pin, RepackMirror, UrlMirror, names_of
@@ -270,3 +272,27 @@ def test_an_official_checkpoint_for_faces_is_checked_converted_and_kept(
     assert store.verify("finder", role="detector").architecture == architecture
     loaded = load_face_network("finder", store.folder).state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in network.state_dict().items())
+
+
+def test_an_official_checkpoint_put_there_by_hand_is_found_and_used_and_a_wrong_one_is_not(
+    store, monkeypatch, tmp_path: Path
+):
+    torch.manual_seed(2)
+    torch.save(RetinaFace("mobilenet0.25").state_dict(), tmp_path / "finder.pth")
+    content = (tmp_path / "finder.pth").read_bytes()
+    spec = ModelSpec(
+        name="finder",
+        file="finder.pth",
+        url="http://127.0.0.1:9/finder.pth",
+        pin=Pin(bytes=len(content), sha256=hashlib.sha256(content).hexdigest()),
+        architecture=Architecture(name="RetinaFace", arguments={"backbone": "mobilenet0.25"}),
+        purpose="tests",
+    )
+    monkeypatch.setitem(MODELS, "finder", spec)
+    store.folder.mkdir()
+    (store.folder / "finder.pth").write_bytes(content[:-1])
+    assert (row_of(store, "finder").state, installed(store.folder, "detector")) == ("wrong", [])
+    (store.folder / "finder.pth").write_bytes(content)
+    assert installed(store.folder, "detector") == ["finder"]
+    assert FaceFinder.among(store.folder, pick_engine("cpu", "float32")).sha256 == {"detector": spec.pin.sha256}
+    assert (store.folder / "finder.safetensors").is_file()
