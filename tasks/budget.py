@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis, RedisError
 
@@ -174,7 +174,7 @@ class SendBudget:
         if own_s > 0 or self._redis is None or time.monotonic() < self._left_alone_until:
             return own_s
         try:
-            left_ms = cast("int", self._redis.pttl(f"restora:silence:{self._bot_id}:{chat_id}"))
+            left_ms = self._redis.pttl(f"restora:silence:{self._bot_id}:{chat_id}")
         except RedisError as error:
             self._leave_alone(error)
             return own_s
