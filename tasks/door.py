@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 TRIES = 4  # with pauses of 1, 2, 4 s; whoever still has no answer then puts the job aside
 LONGEST_PAUSE_S = 20.0  # a longer retry_after is not sat out: other chats want their pictures
-LONGEST_WAIT_TO_ANNOUNCE_S = 0.5
 STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_NEW = ("message is not modified",)
 NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
@@ -130,10 +129,8 @@ class TelegramDoor:
 
     def announce(self, job: Job) -> None:
         """Say audibly, now or never, that the result is there; it does not matter much."""
-        turn = self._budget.ask(job.chat_id, Importance.REST)
-        if not turn.granted or turn.wait_s > LONGEST_WAIT_TO_ANNOUNCE_S:
+        if not self._budget.ask(job.chat_id, Importance.REST, at_once=True).granted:
             return
-        _sleep(turn.wait_s, never)
         try:
             self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
         except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:

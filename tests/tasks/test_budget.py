@@ -63,10 +63,9 @@ def test_a_private_chat_gets_one_a_second_after_a_short_burst():
     assert len(times) <= PRIVATE_CHAT.burst + 30 + 2
 
 
-@pytest.mark.parametrize("importance", [ANSWER, RESULT, REST])
-def test_no_minute_in_a_group_sees_more_than_twenty(importance):
+def test_no_minute_in_a_group_sees_more_than_twenty():
     clock = Clock()
-    times = sent_at(OwnCount(clock=clock), clock, lambda _: -100, importance, for_s=300.0)
+    times = sent_at(OwnCount(clock=clock), clock, lambda _: -100, RESULT, for_s=300.0)
     assert 19 <= most_within(times, 60.0) <= 20
     assert most_within(times, 1.0) == GROUP.burst
 
@@ -95,6 +94,23 @@ def after_answers(number, importance):
     for chat in range(number):
         assert count.ask(100 + chat, ANSWER).granted
     return count.ask(999, importance)
+
+
+def test_what_is_wanted_at_once_takes_no_turn_that_is_still_to_come():
+    count = OwnCount(100.0, clock=Clock())
+    for _ in range(PRIVATE_CHAT.burst):
+        assert count.ask(1, RESULT, at_once=True).granted
+    assert not count.ask(1, RESULT, at_once=True).granted
+    assert count.ask(1, RESULT).wait_s == pytest.approx(1.0)
+
+
+def test_in_its_own_chat_a_result_passes_the_answers_to_an_album():
+    count = OwnCount(100.0, clock=Clock())
+    answers = [count.ask(1, ANSWER) for _ in range(6)]
+    assert [turn.wait_s for turn in answers if turn.granted] == [0.0, 0.0, 0.0, pytest.approx(1.0)]
+    result = count.ask(1, RESULT)
+    assert (result.granted, result.wait_s) == (True, pytest.approx(1.0))
+    assert not count.ask(1, ANSWER).granted
 
 
 def test_when_the_budget_is_short_first_answers_go_before_results_and_those_before_the_rest():
@@ -160,7 +176,11 @@ def shared(store):
 
 
 asks = st.tuples(
-    st.sampled_from([1, 2, -3]), st.sampled_from(list(Importance)), st.sampled_from([0.0, 5.0]), st.integers(0, 3)
+    st.sampled_from([1, 2, -3]),
+    st.sampled_from(list(Importance)),
+    st.sampled_from([0.0, 5.0]),
+    st.integers(0, 3),
+    st.booleans(),
 )
 
 
@@ -170,11 +190,11 @@ def test_redis_counts_as_a_process_does_by_itself(store, questions, per_s):
     """At so slow a pace, the milliseconds between the two counts decide nothing."""
     store.redis.flushdb()
     budget, own = SendBudget(store.redis, bot_id=BOT, messages_per_s=per_s), OwnCount(per_s)
-    for chat, importance, waited_s, silence_s in questions:
+    for chat, importance, waited_s, silence_s, at_once in questions:
         if silence_s == 3:
             budget.silence(chat, silence_s)
             own.silence(chat, silence_s)
-        there, here = budget.ask(chat, importance, waited_s=waited_s), own.ask(chat, importance, waited_s=waited_s)
+        there, here = (count.ask(chat, importance, waited_s=waited_s, at_once=at_once) for count in (budget, own))
         assert (there.granted, there.by_chat) == (here.granted, here.by_chat)
         assert there.wait_s == pytest.approx(here.wait_s, abs=0.15)
 
