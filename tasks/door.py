@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from tasks.announcer import Announcer
 from tasks.budget import Importance, SendBudget
 from tasks.buttons import cancel_markup
+from tasks.logs import job_context
 from tasks.messages import Job
 from tasks.telegram import (
     TelegramBusyError,
@@ -66,6 +68,7 @@ class TelegramDoor:
         self._telegram = telegram
         self._max_file_bytes = max_file_bytes
         self._budget = budget or SendBudget(None, bot_id=0)
+        self._announcer = Announcer(self._announce_in_context)
 
     def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes:
         """Download the picture into memory.
@@ -128,15 +131,23 @@ class TelegramDoor:
         return False
 
     def announce(self, job: Job) -> None:
-        """Say audibly, now or never, that the result is there; it does not matter much."""
+        """Say audibly, beside the work, that the result is there; it does not matter much."""
+        self._announcer.add(job)
+
+    def _announce_in_context(self, job: Job) -> bool:
+        with job_context(job.id):
+            return self._try_to_announce(job)
+
+    def _try_to_announce(self, job: Job) -> bool:
         if not self._budget.ask(job.chat_id, Importance.REST, at_once=True).granted:
-            return
+            return False
         try:
             self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
         except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:
             if isinstance(error, TelegramBusyError):
                 self._budget.silence(job.chat_id, error.retry_after_s)
             logger.info("the result is there, but its announcement was not taken: %s", error)
+        return True
 
     def tell(self, job: Job, text: str) -> None:
         """Say the last word about a job: in its status message, else in a reply to the picture.
