@@ -13,8 +13,10 @@ if not best then return {} end
 redis.call('ZREM', 'restora:queue:' .. best_queue, best)
 local id = string.sub(best, 14)
 local job = 'restora:job:' .. id
+local queued = redis.call('DECR', 'restora:queued')
+if redis.call('EXISTS', job) == 0 then return {} end -- or the writes below would make a record of nobody's
 local attempt = redis.call('HINCRBY', job, 'attempt', 1)
-if redis.call('DECR', 'restora:queued') <= 0 then
+if queued <= 0 then
     -- Nobody waits, so nobody has to be caught up with: start the fair clock anew.
     redis.call('DEL', 'restora:clock', 'restora:turns', 'restora:work')
 else

@@ -4,7 +4,10 @@
 local entries = redis.call('ZRANGE', 'restora:queue:' .. ARGV[1], 0, ARGV[3] - 1, 'WITHSCORES')
 for i = 1, #entries, 2 do
     redis.call('ZREM', 'restora:queue:' .. ARGV[1], entries[i])
-    redis.call('ZADD', 'restora:queue:' .. ARGV[2], entries[i + 1], entries[i])
-    redis.call('HSET', 'restora:job:' .. string.sub(entries[i], 14), 'queue', ARGV[2])
+    local job = 'restora:job:' .. string.sub(entries[i], 14)
+    if redis.call('EXISTS', job) == 1 then
+        redis.call('ZADD', 'restora:queue:' .. ARGV[2], entries[i + 1], entries[i])
+        redis.call('HSET', job, 'queue', ARGV[2])
+    end
 end
 return #entries / 2
