@@ -77,7 +77,12 @@ class Turnstile:
             if one.turn.done():  # who waited for it was cancelled
                 continue
             waited_s = time.monotonic() - one.since
-            turn = await asyncio.to_thread(self._budget.ask, one.chat_id, one.importance, waited_s=waited_s)
+            try:
+                turn = await asyncio.to_thread(self._budget.ask, one.chat_id, one.importance, waited_s=waited_s)
+            except Exception as error:  # the outermost boundary of this task: who waits gets it, and does not wait on
+                if not one.turn.done():
+                    one.turn.set_exception(error)
+                continue
             if one.turn.done():
                 continue
             if turn.granted:

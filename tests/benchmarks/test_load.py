@@ -67,11 +67,11 @@ def test_what_was_promised_and_did_not_hold_is_named(changes, word):
     assert word in said
 
 
-async def test_everybody_is_answered_and_accounted_for_also_without_workers():
-    found = await many_chats(5, within_s=0.5, workers=0, patience_s=5)
-    assert found.fates == {"still queued": 5}
-    assert len(found.answers_s) == 5
-    assert all(0 < answer < 5 for answer in found.answers_s)
-    assert found.refused_calls == {}
+async def test_a_crowd_is_answered_without_one_429_and_accounted_for_also_without_workers():
+    found = await many_chats(40, within_s=0.5, workers=0, patience_s=5)
+    assert found.refused_calls == {}  # the emulator counts strictly, and all of them came at once
+    assert found.fates == {"still queued": 40}
+    assert len(found.answers_s) == 40
+    assert 40 / 30 - 1 < max(found.answers_s) < 10
     assert found.bot_bytes
-    assert found.shortcomings()[-1] == "5 still queued"
+    assert found.shortcomings()[-1] == "40 still queued"
