@@ -45,12 +45,14 @@ class Floods:
         self._limit = float(per_minute)
         self._clock = clock
         self._counts: dict[int, _Count] = {}
+        self._room = USERS_KEPT
 
     def judge(self, user_id: int) -> Verdict:
         """Count one; of a flood the first that is too much is "refused", all others are "ignored" until it is over."""
         now = self._clock()
-        if len(self._counts) > USERS_KEPT:
+        if len(self._counts) > self._room:
             self._counts = {user: count for user, count in self._counts.items() if self._left(count, now) > 0}
+            self._room = max(USERS_KEPT, 2 * len(self._counts))
         count = self._counts.setdefault(user_id, _Count(time=now))
         count.level, count.time = self._left(count, now), now
         if count.flooding and count.level > self._limit * OVER_AT:
