@@ -37,7 +37,7 @@ WORKER_CARD_LIFETIME_S = 15
 QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
 JOBS_LOOKED_AT = 100  # for the expected wait; of more, as many spread over all
-JOBS_AT_ONCE = 100  # changed by one script: a few milliseconds in which Redis does nothing else
+JOBS_AT_ONCE = 50  # changed by one script: a few milliseconds in which Redis does nothing else
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
