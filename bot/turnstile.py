@@ -77,9 +77,16 @@ class Turnstile:
             if one.turn.done():  # who waited for it was cancelled
                 continue
             waited_s = time.monotonic() - one.since
-            turn = await asyncio.to_thread(self._budget.ask, one.chat_id, one.importance, waited_s=waited_s)
+            answer = asyncio.ensure_future(
+                asyncio.to_thread(self._budget.ask, one.chat_id, one.importance, waited_s=waited_s)
+            )
+            await asyncio.wait([answer])
             if one.turn.done():
                 continue
+            if error := answer.exception():  # for who waits, or nobody would ever hear of it
+                one.turn.set_exception(error)
+                continue
+            turn = answer.result()
             if turn.granted:
                 one.turn.set_result(turn)
             elif not turn.by_chat:

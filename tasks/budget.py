@@ -6,8 +6,9 @@ messages. Above that it answers 429 with ``retry_after``, and the chat is closed
 goes on all the same is shut out for longer. So every message asks here first, and a chat that wants silence gets it
 from every process.
 
-Not everything is worth the same. First answers come before results, those before the rest; progress is shown only where
-there is plenty, and dropped where there is not. What has waited for ``PATIENT_FOR_S`` counts as a first answer.
+Not everything is worth the same. First answers come before results, those before the rest; only within one chat results
+come first, because a worker waits that could serve others. Progress is shown where there is plenty, and dropped where
+there is not. What has waited for ``PATIENT_FOR_S`` goes before all that.
 
 While Redis does not answer each process goes on by its own count, which is kept in step all the time.
 """
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 from redis import Redis, RedisError
 
@@ -30,7 +31,6 @@ logger = logging.getLogger(__name__)
 
 MESSAGES_PER_S = 25.0  # with a burst of a fifth of it: 30 in any second; paid broadcasts go up to 1000
 PATIENT_FOR_S = 2.0
-TURNED_AHEAD_S = 1.0  # turns of one chat are given so long ahead, which keeps their order
 REDIS_LEFT_ALONE_S = 3.0  # after it did not answer: every question would cost seconds
 CHATS_KEPT = 1000
 
@@ -52,9 +52,10 @@ class Rate:
     burst: float
 
 
-# At most 20 in any minute: five at once and one every four seconds. How long a burst in a private chat may be, Telegram
-# does not say; the emulator, which is strict, lets five pass.
-PRIVATE_CHAT = Rate(gap_s=1.0, burst=4)
+# How long a burst in a private chat may be, Telegram does not say; the emulator, which is strict, lets five pass. Then a
+# little more than a second each, because messages do not arrive in the very rhythm in which they leave. In a group it is
+# at most 20 in any minute: five at once and one every four seconds.
+PRIVATE_CHAT = Rate(gap_s=1.05, burst=5)
 GROUP = Rate(gap_s=4.0, burst=5)
 
 
@@ -99,9 +100,9 @@ class OwnCount:
         self._whole_at: dict[int, float] = {}
         self._silent_until: dict[int, float] = {}
 
-    def ask(self, chat_id: int, importance: Importance, *, waited_s: float = 0.0) -> Turn:
-        """Ask for the turn of a message that has waited for ``waited_s``, and count it if it is granted."""
-        over_all, in_chat = _terms(self._all_chats, chat_id, importance, waited_s)
+    def ask(self, chat_id: int, importance: Importance, *, waited_s: float = 0.0, at_once: bool = False) -> Turn:
+        """As :meth:`SendBudget.ask`."""
+        over_all, in_chat = _terms(self._all_chats, chat_id, importance, waited_s, at_once=at_once)
         with self._lock:
             now = self._clock()
             if (silence_s := self._silent_until.get(chat_id, now) - now) > 0:
@@ -151,13 +152,20 @@ class SendBudget:
         self._scripts = {name: redis.register_script(_source(name)) for name in ("send", "silence")} if redis else {}
         self._left_alone_until = 0.0 if redis else math.inf
 
-    def ask(self, chat_id: int, importance: Importance, *, waited_s: float = 0.0) -> Turn:
-        """Ask for the turn of a message that has waited for ``waited_s``, and count it if it is granted."""
-        terms = _terms(self._all_chats, chat_id, importance, waited_s)
+    def ask(self, chat_id: int, importance: Importance, *, waited_s: float = 0.0, at_once: bool = False) -> Turn:
+        """Ask for the turn of a message, and count it if it is granted.
+
+        Args:
+            chat_id: where it goes.
+            importance: what it is worth; progress is always ``at_once``.
+            waited_s: how long it has waited so far.
+            at_once: grant no turn that is still to come.
+        """
+        terms = _terms(self._all_chats, chat_id, importance, waited_s, at_once=at_once)
         numbers = [number for each in terms for number in each.in_words_of_the_script()]
         answer = self._run("send", chat_id, *numbers)
         if answer is None:
-            return self._own.ask(chat_id, importance, waited_s=waited_s)
+            return self._own.ask(chat_id, importance, waited_s=waited_s, at_once=at_once)
         granted, wait_ms, *who = answer
         if granted:
             self._own.count(chat_id)
@@ -174,7 +182,7 @@ class SendBudget:
         if own_s > 0 or self._redis is None or time.monotonic() < self._left_alone_until:
             return own_s
         try:
-            left_ms = cast("int", self._redis.pttl(f"restora:silence:{self._bot_id}:{chat_id}"))
+            left_ms = self._redis.pttl(f"restora:silence:{self._bot_id}:{chat_id}")
         except RedisError as error:
             self._leave_alone(error)
             return own_s
@@ -202,17 +210,28 @@ def _rate_of(chat_id: int) -> Rate:
     return PRIVATE_CHAT if chat_id > 0 else GROUP
 
 
-def _terms(all_chats: Rate, chat_id: int, importance: Importance, waited_s: float) -> tuple[_Terms, _Terms]:
+def _terms(
+    all_chats: Rate, chat_id: int, importance: Importance, waited_s: float, *, at_once: bool
+) -> tuple[_Terms, _Terms]:
     """How a message takes part in what all chats, and its own, may have."""
+    is_late = waited_s >= PATIENT_FOR_S
     if importance is Importance.PROGRESS:  # room for a result and the word that it is there has to remain
-        kept, kept_in_chat, ahead_s, ahead_in_chat_s = all_chats.burst / 2, 2.0, 0.0, 0.0
-    elif importance is Importance.ANSWER or waited_s >= PATIENT_FOR_S:
-        kept, kept_in_chat, ahead_s, ahead_in_chat_s = 0.0, 0.0, 0.5, TURNED_AHEAD_S
+        kept, kept_in_chat = all_chats.burst / 2, 2.0
+    elif is_late:
+        kept, kept_in_chat = 0.0, 0.0
+    elif importance is Importance.ANSWER:  # in its own chat a result goes first: a worker waits with it
+        kept, kept_in_chat = 0.0, 1.0
+    elif importance is Importance.RESULT:
+        kept, kept_in_chat = all_chats.burst / 5, 0.0
     else:
-        kept = all_chats.burst / (5 if importance is Importance.RESULT else 3)
-        kept_in_chat, ahead_s, ahead_in_chat_s = 0.0, 0.0, TURNED_AHEAD_S
-    if waited_s >= PATIENT_FOR_S:
-        ahead_s, ahead_in_chat_s = ahead_s + 1.0, ahead_in_chat_s + 1.0
+        kept, kept_in_chat = all_chats.burst / 3, 1.0
+    if at_once or importance is Importance.PROGRESS:
+        ahead_s, ahead_in_chat_s = 0.0, 0.0
+    elif is_late:  # further than those who have just come
+        ahead_s, ahead_in_chat_s = 1.5, 2.0
+    else:
+        ahead_s = 0.5 if importance is Importance.ANSWER else 0.0
+        ahead_in_chat_s = 0.0 if importance is Importance.REST else 1.0
     # What is kept has to leave something, or a slow rate would never let this pass.
     kept = min(kept, all_chats.burst - 1)
     return (

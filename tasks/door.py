@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from tasks.announcer import Announcer
 from tasks.budget import Importance, SendBudget
 from tasks.buttons import cancel_markup
+from tasks.logs import job_context
 from tasks.messages import Job
 from tasks.telegram import (
     TelegramBusyError,
@@ -30,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 TRIES = 4  # with pauses of 1, 2, 4 s; whoever still has no answer then puts the job aside
 LONGEST_PAUSE_S = 20.0  # a longer retry_after is not sat out: other chats want their pictures
-LONGEST_WAIT_TO_ANNOUNCE_S = 0.5
 STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_NEW = ("message is not modified",)
 NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
@@ -67,6 +68,7 @@ class TelegramDoor:
         self._telegram = telegram
         self._max_file_bytes = max_file_bytes
         self._budget = budget or SendBudget(None, bot_id=0)
+        self._announcer = Announcer(self._announce_in_context)
 
     def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes:
         """Download the picture into memory.
@@ -129,17 +131,23 @@ class TelegramDoor:
         return False
 
     def announce(self, job: Job) -> None:
-        """Say audibly, now or never, that the result is there; it does not matter much."""
-        turn = self._budget.ask(job.chat_id, Importance.REST)
-        if not turn.granted or turn.wait_s > LONGEST_WAIT_TO_ANNOUNCE_S:
-            return
-        _sleep(turn.wait_s, never)
+        """Say audibly, beside the work, that the result is there; it does not matter much."""
+        self._announcer.add(job)
+
+    def _announce_in_context(self, job: Job) -> bool:
+        with job_context(job.id):
+            return self._try_to_announce(job)
+
+    def _try_to_announce(self, job: Job) -> bool:
+        if not self._budget.ask(job.chat_id, Importance.REST, at_once=True).granted:
+            return False
         try:
             self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
         except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:
             if isinstance(error, TelegramBusyError):
                 self._budget.silence(job.chat_id, error.retry_after_s)
             logger.info("the result is there, but its announcement was not taken: %s", error)
+        return True
 
     def tell(self, job: Job, text: str) -> None:
         """Say the last word about a job: in its status message, else in a reply to the picture.

@@ -200,7 +200,11 @@ class Messenger:
         """Edit the status messages of waiting jobs whose place has changed since the last call."""
         shown: dict[str, int] = {}
         for queue in queues:
-            for job in self._store.first_waiting(queue, PLACES_SHOWN):
+            first = self._store.first_waiting(queue, PLACES_SHOWN)
+            # Shorter work may pass: who was among the first and is not any more should not go on believing it.
+            passed = self._places.keys() - {job.id for job in first}
+            jobs = (self._store.get(job_id) for job_id in sorted(passed)[:PLACES_SHOWN])
+            for job in [*first, *(job for job in jobs if job is not None and job.queue == queue)]:
                 place = self._store.place(job)
                 if place is None:
                     continue

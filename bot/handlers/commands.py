@@ -68,8 +68,8 @@ def _stopped(met: list[Cancelled]) -> list[Job]:
 
 
 def _show_stopped(message: Message, stopped: list[Job], texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    """Change the status messages, after the answer: one a second is all that Telegram takes in a chat."""
+    """Change the status messages, in no answer's way: one a second is all that Telegram takes in a chat."""
     bot = message.bot
     if bot is not None:
         for job in stopped:
-            outbox.post(job.chat_id, partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
+            outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))

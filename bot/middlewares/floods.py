@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from aiogram import BaseMiddleware
 from aiogram.enums import ChatType
-from aiogram.types import CallbackQuery, Message, TelegramObject, Update
+from aiogram.types import Message, TelegramObject, Update
 
 from bot.intake import owner_id
 from bot.outbox import Outbox
@@ -45,12 +45,14 @@ class Floods:
         self._limit = float(per_minute)
         self._clock = clock
         self._counts: dict[int, _Count] = {}
+        self._room = USERS_KEPT
 
     def judge(self, user_id: int) -> Verdict:
         """Count one; of a flood the first that is too much is "refused", all others are "ignored" until it is over."""
         now = self._clock()
-        if len(self._counts) > USERS_KEPT:
+        if len(self._counts) > self._room:
             self._counts = {user: count for user, count in self._counts.items() if self._left(count, now) > 0}
+            self._room = max(USERS_KEPT, 2 * len(self._counts))
         count = self._counts.setdefault(user_id, _Count(time=now))
         count.level, count.time = self._left(count, now), now
         if count.flooding and count.level > self._limit * OVER_AT:
@@ -98,21 +100,23 @@ class FloodGate(BaseMiddleware):
         data: dict[str, Any],
     ) -> Any:
         """Handle the update unless it is one too many."""
-        verdict = self._judge(event.event) if isinstance(event, Update) else "heard"
+        verdict: Verdict = "heard"
+        if isinstance(event, Update) and event.message:
+            verdict = self._judge(event.message)
+        elif isinstance(event, Update) and event.callback_query:
+            verdict = self._messages.judge(event.callback_query.from_user.id)
         return await handler(event, data) if verdict == "heard" else None
 
-    def _judge(self, event: TelegramObject) -> Verdict:
-        if isinstance(event, CallbackQuery):
-            return self._messages.judge(event.from_user.id)
-        if not isinstance(event, Message):
-            return "heard"
-        verdict = self._messages.judge(owner_id(event))
-        if verdict == "refused" and event.chat.type == ChatType.PRIVATE:  # in a group it was not us who was written to
-            self._answer(event, _words(event).too_many_messages())
-        if verdict == "heard" and (event.photo or event.document or event.sticker):
-            verdict = self._pictures.judge(owner_id(event))
+    def _judge(self, message: Message) -> Verdict:
+        verdict = self._messages.judge(owner_id(message))
+        if (
+            verdict == "refused" and message.chat.type == ChatType.PRIVATE
+        ):  # in a group it was not us who was written to
+            self._answer(message, _words(message).too_many_messages())
+        if verdict == "heard" and (message.photo or message.document or message.sticker):
+            verdict = self._pictures.judge(owner_id(message))
             if verdict == "refused":
-                self._answer(event, _words(event).too_many_pictures(self._pictures_per_minute))
+                self._answer(message, _words(message).too_many_pictures(self._pictures_per_minute))
         if verdict == "refused":
             logger.warning("a flood began, and is not listened to")
         return verdict

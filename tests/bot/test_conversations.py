@@ -224,6 +224,21 @@ async def test_restart_stops_everything_of_this_user_and_says_how_many(world):
     assert job_of(world, bystander).state is JobState.QUEUED
 
 
+async def test_after_restart_the_next_picture_is_answered_before_the_old_ones_are_changed(world):
+    user = world.telegram.user("Rico")
+    statuses = []
+    for _ in range(3):
+        await user.sends_photo(jpeg())
+        statuses.append(await user.receives_message(containing="queue"))
+    await user.sends_text("/restart")
+    await user.sends_photo(jpeg())
+    await user.receives_message(containing="Stopped 3")
+    await user.receives_message(containing="queue", timeout=5)
+    assert any(status.text != en.cancelled() for status in statuses)
+    for status in statuses:
+        await user.sees(status, containing=en.cancelled())
+
+
 async def test_a_user_with_too_many_pictures_is_asked_to_wait(world):
     user = world.telegram.user("Manny")
     for _ in range(3):

@@ -8,8 +8,6 @@ import time
 import pytest
 
 from bot.turnstile import SilenceError, Turnstile
-from dev.stack import Stack
-from emulator import Emulator
 from tasks.budget import Importance, SendBudget
 
 ANSWER, REST = Importance.ANSWER, Importance.REST
@@ -73,24 +71,3 @@ async def test_who_gives_up_waiting_takes_nobodys_turn(budget):
     given_up.cancel()
     await asyncio.sleep(0.3)
     await asyncio.wait_for(turnstile.let_pass(1, ANSWER), 1)
-
-
-async def test_a_bot_under_load_earns_no_429_from_a_strict_telegram(tmp_path):
-    async with (
-        Emulator.running(flood_limits=True) as telegram,
-        Stack(tmp_path, token=telegram.token, api_url=telegram.api_url) as stack,
-    ):
-        bot = stack.start_bot()
-        await stack.bot_is_ready(bot)
-        people = [telegram.user(f"Person {number}") for number in range(30)]
-        for person in people:
-            await person.sends_text("/help")
-            await person.sends_text("/upscale_image")
-        talker = people[0]
-        for _ in range(4):
-            await talker.sends_text("/help")
-        for person in people:
-            for _ in range(2 if person is not talker else 6):
-                await person.receives_message(timeout=20)
-        assert len(telegram.calls_of("sendMessage")) == 64
-        assert [call.error for call in telegram.calls if call.error] == []

@@ -63,10 +63,9 @@ def test_a_private_chat_gets_one_a_second_after_a_short_burst():
     assert len(times) <= PRIVATE_CHAT.burst + 30 + 2
 
 
-@pytest.mark.parametrize("importance", [ANSWER, RESULT, REST])
-def test_no_minute_in_a_group_sees_more_than_twenty(importance):
+def test_no_minute_in_a_group_sees_more_than_twenty():
     clock = Clock()
-    times = sent_at(OwnCount(clock=clock), clock, lambda _: -100, importance, for_s=300.0)
+    times = sent_at(OwnCount(clock=clock), clock, lambda _: -100, RESULT, for_s=300.0)
     assert 19 <= most_within(times, 60.0) <= 20
     assert most_within(times, 1.0) == GROUP.burst
 
@@ -82,10 +81,8 @@ def test_one_chats_burst_leaves_the_others_alone():
 
 
 def test_progress_is_dropped_where_a_result_still_has_room():
-    count = OwnCount(clock=Clock())
-    assert count.ask(1, PROGRESS).granted
-    assert count.ask(1, PROGRESS).granted
-    assert not count.ask(1, PROGRESS).granted
+    count = OwnCount(100.0, clock=Clock())
+    assert [count.ask(1, PROGRESS).granted for _ in range(4)] == [True, True, True, False]
     assert [count.ask(1, RESULT).wait_s for _ in range(2)] == [0.0, 0.0]  # and the word that it is there
 
 
@@ -95,6 +92,24 @@ def after_answers(number, importance):
     for chat in range(number):
         assert count.ask(100 + chat, ANSWER).granted
     return count.ask(999, importance)
+
+
+def test_what_is_wanted_at_once_takes_no_turn_that_is_still_to_come():
+    count = OwnCount(100.0, clock=Clock())
+    for _ in range(PRIVATE_CHAT.burst):
+        assert count.ask(1, RESULT, at_once=True).granted
+    assert not count.ask(1, RESULT, at_once=True).granted
+    turn = count.ask(1, RESULT)
+    assert (turn.granted, turn.by_chat, turn.wait_s) == (False, True, pytest.approx(PRIVATE_CHAT.gap_s - 1.0))
+
+
+def test_in_its_own_chat_a_result_passes_the_answers_to_an_album():
+    count = OwnCount(100.0, clock=Clock())
+    answers = [count.ask(1, ANSWER) for _ in range(6)]
+    assert [turn.wait_s for turn in answers if turn.granted] == [0.0] * 4
+    result = count.ask(1, RESULT)
+    assert (result.granted, result.wait_s) == (True, 0.0)
+    assert not count.ask(1, ANSWER).granted
 
 
 def test_when_the_budget_is_short_first_answers_go_before_results_and_those_before_the_rest():
@@ -160,7 +175,11 @@ def shared(store):
 
 
 asks = st.tuples(
-    st.sampled_from([1, 2, -3]), st.sampled_from(list(Importance)), st.sampled_from([0.0, 5.0]), st.integers(0, 3)
+    st.sampled_from([1, 2, -3]),
+    st.sampled_from(list(Importance)),
+    st.sampled_from([0.0, 5.0]),
+    st.integers(0, 3),
+    st.booleans(),
 )
 
 
@@ -170,11 +189,11 @@ def test_redis_counts_as_a_process_does_by_itself(store, questions, per_s):
     """At so slow a pace, the milliseconds between the two counts decide nothing."""
     store.redis.flushdb()
     budget, own = SendBudget(store.redis, bot_id=BOT, messages_per_s=per_s), OwnCount(per_s)
-    for chat, importance, waited_s, silence_s in questions:
+    for chat, importance, waited_s, silence_s, at_once in questions:
         if silence_s == 3:
             budget.silence(chat, silence_s)
             own.silence(chat, silence_s)
-        there, here = budget.ask(chat, importance, waited_s=waited_s), own.ask(chat, importance, waited_s=waited_s)
+        there, here = (count.ask(chat, importance, waited_s=waited_s, at_once=at_once) for count in (budget, own))
         assert (there.granted, there.by_chat) == (here.granted, here.by_chat)
         assert there.wait_s == pytest.approx(here.wait_s, abs=0.15)
 
@@ -215,7 +234,7 @@ def test_nothing_of_a_chat_is_kept_once_its_budget_is_whole(store, shared):
     for _ in range(4):
         budget.ask(1, RESULT)
     budget.ask(-5, RESULT)
-    assert store.redis.pttl(f"restora:sending:{BOT}:1") <= 4000
+    assert store.redis.pttl(f"restora:sending:{BOT}:1") <= 4200
     assert store.redis.pttl(f"restora:sending:{BOT}:-5") <= 4000
     budget.silence(2, 0.05)
     time.sleep(0.1)
@@ -233,11 +252,11 @@ def test_without_redis_sending_goes_on_by_the_count_of_the_process(monkeypatch):
     with running_redis() as server:
         redis = connect(server.url, timeout_s=0.5)
         budget = SendBudget(redis, bot_id=BOT)
-        assert [budget.ask(1, RESULT).granted for _ in range(3)] == [True] * 3
+        assert [budget.ask(1, RESULT).granted for _ in range(4)] == [True] * 4
         server.stop()
         began = time.monotonic()
-        assert budget.ask(1, RESULT).wait_s == 0.0  # the fourth of the burst: those that Redis counted, count
-        assert budget.ask(1, RESULT).wait_s > 0.5
+        assert budget.ask(1, RESULT).wait_s == 0.0  # the fifth of the burst: those that Redis counted, count
+        assert not budget.ask(1, RESULT, at_once=True).granted
         budget.silence(7, 30.0)
         assert budget.silence_s(7) > 29.0
         assert budget.ask(8, RESULT).granted

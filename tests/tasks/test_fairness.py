@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.messages import JobState
+from tasks.messages import JobState, WorkerCard
 from tasks.waiting import LEAST_COST, MOST_COST, cost_of
 from tests.tasks.conftest import UNLIMITED, wish
 
@@ -138,6 +138,17 @@ def test_the_place_that_is_told_is_the_turn_in_which_a_picture_is_taken(store, s
     assert [job_id for job_id, _ in sorted(told.items(), key=lambda told_: told_[1])] == [
         job.id for job in iter(lambda: take(store), None)
     ]
+
+
+def test_the_wait_that_is_told_counts_the_large_pictures_behind_the_small_ones(store, monkeypatch):
+    monkeypatch.setattr("tasks.store.JOBS_LOOKED_AT", 10)
+    estimates = ((STICKER, 1.0), (SCAN, 20.0))
+    crowd = Crowd(store)
+    store.announce(WorkerCard(name="a:1", queues=("restore",), device="cpu", dtype="float32", estimates=estimates))
+    jobs = [crowd.newcomer_sends(pixels) for pixels in [SCAN] * 20 + [STICKER] * 20]
+    last = store.place(jobs[19])
+    assert last.place == 40
+    assert last.wait_s == pytest.approx(20 * 1.0 + 20 * 20.0, rel=0.2)
 
 
 def test_cancelling_nineteen_of_twenty_gives_their_turns_back(store):

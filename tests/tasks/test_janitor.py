@@ -9,7 +9,7 @@ import pytest
 from tasks import health, janitor
 from tasks.apology import last_word
 from tasks.janitor import Janitor, Messenger, Upkeep
-from tasks.messages import JobState, WorkerCard
+from tasks.messages import JobState, QueuePlace, WorkerCard
 from tasks.texts import Texts
 
 LEASE_S = 0.2
@@ -153,6 +153,24 @@ def test_waiting_users_see_their_place_change_and_nothing_else(store, submit):
     messenger.show_places(("restore",))
     assert [job_id for job_id, _ in chat.shown] == ["9:2:1", "9:3:1"]
     assert "next in the queue" in chat.shown[0][1]
+
+
+def test_whom_shorter_work_has_passed_sees_that_too(store, submit, monkeypatch):
+    monkeypatch.setattr(janitor, "PLACES_SHOWN", 3)
+    chat = Chat()
+    messenger = Messenger(store, chat)
+    for user in (1, 2, 3):
+        submit(user, 1, pixels=8_000_000)
+    messenger.show_places(("restore",))
+    for user in (4, 5):
+        submit(user, 1)
+    for _ in range(2):
+        messenger.show_places(("restore",))
+    store.claim(["restore"], worker="w", lease_s=100)
+    messenger.show_places(("restore",))
+    shown = [(1, 3), (2, 4), (3, 5), (5, 1), (1, 2), (2, 3), (3, 4)]
+    words = Texts("en")
+    assert chat.shown == [(f"9:{user}:1", words.queued(QueuePlace(place=place, wait_s=None))) for user, place in shown]
 
 
 def test_a_job_cancelled_while_its_place_is_written_does_not_look_alive(store, submit):

@@ -469,7 +469,7 @@ def test_a_job_on_a_worker_of_another_queue_is_not_waited_for(store, submit):
     assert store.place(submit(2, 1)).wait_s == pytest.approx(2)
 
 
-def test_beyond_the_jobs_looked_at_the_others_count_as_many_pixels_on_average(store, submit, monkeypatch):
+def test_of_more_jobs_than_are_looked_at_each_one_stands_for_several(store, submit, monkeypatch):
     monkeypatch.setattr("tasks.store.JOBS_LOOKED_AT", 2)
     store.announce(card("a:1", estimates=((1000, 1.0), (3000, 3.0))))
     jobs = [submit(user, 1, pixels=pixels) for user, pixels in enumerate((1000, 3000, 5000, 5000, 1000))]
