@@ -86,7 +86,7 @@ def _set_up_logging(**_: object) -> None:
 
 
 @signals.celeryd_init.connect
-def _check_before_start(conf: Any, options: dict[str, Any], **_: object) -> None:
+def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
     """Refuse to start without weights, in one line that says how to get them; get ready to be looked at."""
     from models.errors import RestorationError
     from tasks.weights import check_weights
@@ -96,6 +96,7 @@ def _check_before_start(conf: Any, options: dict[str, Any], **_: object) -> None
         check_weights(settings.weights_dir, settings.worker_model)
     except RestorationError as error:
         sys.exit(f"restora worker: {error}")
+    instance.quiet |= settings.log_format == "json"  # which its banner is not
     may_keep = may_keep_bytes(settings.worker_memory, processes=options.get("concurrency") or 1)
     conf.worker_max_memory_per_child = may_keep and may_keep // 1024
     if settings.metrics_port is not None:

@@ -26,7 +26,7 @@ from tests.tasks.test_metrics import samples
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 en = BotTexts("en")
-JOB_TIMEOUT_S = 4.0
+JOB_TIMEOUT_S = 6.0
 
 
 @dataclass
