@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from billiard.util import get_logger
 from celery import Celery, signals
 from filelock import FileLock
 
@@ -82,6 +83,7 @@ def restore_photo(job_id: str) -> None:
 @signals.setup_logging.connect
 def _set_up_logging(**_: object) -> None:
     settings = _settings()
+    get_logger().propagate = True  # what billiard says of its processes would go past our format
     configure_logging(settings.log_level, form=settings.log_format, key=settings.bot_token.get_secret_value())
 
 

@@ -19,14 +19,13 @@ from dev.stack import Process, Stack
 from emulator import Emulator, RetryAfter, Slow
 from tasks.messages import JobState, job_id
 from tests.system.conftest import BOT_ID, picture
-from tests.system.doctored import GRACE_S, HANGS, IMPATIENT, LEAKS
+from tests.system.doctored import HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS
 from tests.system.test_faults import decoding_process
 from tests.tasks.test_metrics import samples
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 en = BotTexts("en")
-JOB_TIMEOUT_S = 6.0
 
 
 @dataclass
@@ -74,7 +73,7 @@ async def watched(tmp_path_factory):
         bot, port = stack.start_bot(), free_port()
         worker = stack.start_worker(
             "worker",
-            *("-I", "tests.system.doctored", "--time-limit", f"{JOB_TIMEOUT_S + GRACE_S:g}"),
+            *("-I", "tests.system.doctored"),
             WORKER_MODEL="restora-compact",
             WORKER_MEMORY="600m",
             FACES="0",
@@ -187,3 +186,5 @@ async def test_a_hang_in_native_code_ends_at_the_hard_limit_and_the_worker_lives
     assert (job.state, job.error, job.attempt) == (JobState.FAILED, "timeout", 1)
     await watched.restores(user)
     assert watched.children != [child]
+    told = [message for message in user.chat.messages if message.from_bot and message.text == en.failed("timeout")]
+    assert len(told) == 1
