@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from billiard.util import get_logger
 from celery import Celery, signals
 from filelock import FileLock
 
@@ -82,11 +83,12 @@ def restore_photo(_: str) -> None:
 @signals.setup_logging.connect
 def _set_up_logging(**_: object) -> None:
     settings = _settings()
+    get_logger().propagate = True  # what billiard says of its processes would go past our format
     configure_logging(settings.log_level, form=settings.log_format, key=settings.bot_token.get_secret_value())
 
 
 @signals.celeryd_init.connect
-def _check_before_start(conf: Any, options: dict[str, Any], **_: object) -> None:
+def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
     """Refuse to start without weights, in one line that says how to get them; get ready to be looked at."""
     from models.errors import RestorationError
     from tasks.weights import check_weights
@@ -96,6 +98,7 @@ def _check_before_start(conf: Any, options: dict[str, Any], **_: object) -> None
         check_weights(settings.weights_dir, settings.worker_model)
     except RestorationError as error:
         sys.exit(f"restora worker: {error}")
+    instance.quiet |= settings.log_format == "json"  # which its banner is not
     may_keep = may_keep_bytes(settings.worker_memory, processes=options.get("concurrency") or 1)
     conf.worker_max_memory_per_child = may_keep and may_keep // 1024
     if settings.metrics_port is not None:

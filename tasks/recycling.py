@@ -75,8 +75,8 @@ class Recycling:
             return 1  # 0 would mean that nobody knows
         metrics.count("restora_worker_recycled")
         logger.warning(
-            "keeps %(kept_mb).0f MB, may keep %(may_keep_mb).0f and began with %(fresh_mb).0f: it is replaced",
-            {"kept_mb": kept / 1e6, "may_keep_mb": self._may_keep / 1e6, "fresh_mb": self._fresh / 1e6},
+            "keeps %(kept_mb)d MB, may keep %(may_keep_mb)d and began with %(fresh_mb)d: it is replaced",
+            {"kept_mb": kept // 10**6, "may_keep_mb": self._may_keep // 10**6, "fresh_mb": self._fresh // 10**6},
         )
         return kept // 1024
 

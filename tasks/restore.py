@@ -109,7 +109,7 @@ class Workshop:
         return True
 
     def _note_claim(self, job: Job) -> None:
-        waited_s = (job.started_ms - job.queued_ms) / 1000
+        waited_s = round((job.started_ms - job.queued_ms) / 1000, 1)
         logger.info(
             "claimed, attempt %(attempt)d, %(kind)s, %(waited_s).1f s after it was taken in",
             {"attempt": job.attempt, "kind": job.kind, "waited_s": waited_s, "queue": job.queue, "pixels": job.pixels},

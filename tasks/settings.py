@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableSettings
 
 BOT_TOKEN_FORM = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
-MEMORY_FORM = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([bkmg]?)b?")
+MEMORY_FORM = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([bkmgt]?)(?:i?b)?")
 QUEUE_NAME_FORM = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 
 
@@ -64,7 +64,7 @@ def _bytes(value: object) -> object:
     found = MEMORY_FORM.fullmatch(value.strip().lower())
     if not found or not float(found[1]):
         raise ValueError("is not a size such as 1500m or 3g")
-    return round(float(found[1]) * 1024 ** "bkmg".index(found[2] or "b"))
+    return round(float(found[1]) * 1024 ** "bkmgt".index(found[2] or "b"))
 
 
 class ProcessSettings(BaseSettings):

@@ -70,3 +70,38 @@ def test_secrets_do_not_show_in_the_settings(monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://:hunter2@localhost/0")
     assert TOKEN not in repr(load_settings(WorkerSettings))
     assert "hunter2" not in repr(load_settings(WorkerSettings))
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("3g", 3 << 30),
+        ("1500M", 1500 << 20),
+        ("1.5g", 3 << 29),
+        ("2GiB", 2 << 30),
+        ("700mb", 700 << 20),
+        ("4096", 4096),
+    ],
+)
+def test_memory_is_written_as_docker_has_it(monkeypatch, text, number):
+    monkeypatch.setenv("BOT_TOKEN", TOKEN)
+    monkeypatch.setenv("WORKER_MEMORY", text)
+    assert load_settings(WorkerSettings).worker_memory == number
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("WORKER_MEMORY", "lots"),
+        ("WORKER_MEMORY", "0g"),
+        ("WORKER_MEMORY", "-3g"),
+        ("METRICS_PORT", "0"),
+        ("METRICS_PORT", "65536"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_setting_of_what_is_watched_is_named_when_it_makes_no_sense(monkeypatch, name, value):
+    monkeypatch.setenv("BOT_TOKEN", TOKEN)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name}='{value}'"):
+        load_settings(WorkerSettings)

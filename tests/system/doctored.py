@@ -1,0 +1,49 @@
+"""Faults built into a real worker: ``celery worker -I tests.system.doctored``. The width of a picture says which."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import replace
+from io import BytesIO
+
+from celery import signals
+from PIL import Image
+
+import tasks.app
+from tasks.app import Process
+
+HANGS, LEAKS, IMPATIENT = 13, 17, 19  # px; the last gives decoding a second, where it normally has eight
+LEAK_BYTES = 200 * 2**20
+JOB_TIMEOUT_S, GRACE_S = 6.0, 1.0  # the first is a setting, the second ten minutes outside of tests
+
+kept: list[bytearray] = []
+
+
+@signals.worker_init.connect
+def shorten(**_):
+    """Let the hard limit come soon; --time-limit would not, since Celery prefers what the task has."""
+    tasks.app.HARD_LIMIT_GRACE_S = GRACE_S  # by it a janitor tells what was killed at that limit
+    tasks.app.restore_photo.time_limit = JOB_TIMEOUT_S + GRACE_S
+
+
+@signals.worker_process_init.connect
+def doctor(**_):
+    import models.restorer
+
+    workshop, limits_of = Process.workshop, models.restorer.limits_of
+    restore = workshop.restorer.restore
+
+    def doctored(data, options, **callbacks):
+        width = Image.open(BytesIO(data)).width
+        if width == HANGS:
+            while True:  # in native code, where neither a signal nor should_stop reaches it
+                ctypes.CDLL(None).sleep(1000)
+        limits = {"max_seconds": 1.0} if width == IMPATIENT else {}
+        models.restorer.limits_of = lambda options: replace(limits_of(options), **limits)
+        restored = restore(data, options, **callbacks)
+        if width == LEAKS:
+            kept.append(bytearray(os.urandom(2**20)) * (LEAK_BYTES >> 20))
+        return restored
+
+    workshop.restorer.restore = doctored

@@ -1,0 +1,189 @@
+"""A real worker, watched from outside, and what becomes of one that hangs or keeps too much memory."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+import signal
+import time
+from dataclasses import dataclass
+
+import psutil
+import pytest
+import pytest_asyncio
+
+from bot.texts import BotTexts
+from dev.redis_server import free_port
+from dev.stack import Process, Stack
+from emulator import Emulator, RetryAfter, Slow
+from tasks.messages import JobState, job_id
+from tests.system.conftest import BOT_ID, picture
+from tests.system.doctored import HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS
+from tests.system.test_faults import decoding_process
+from tests.tasks.test_metrics import samples
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+en = BotTexts("en")
+
+
+@dataclass
+class Watched:
+    telegram: Emulator
+    stack: Stack
+    worker: Process
+    port: int
+
+    async def asked(self, path):
+        def ask():
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode().strip()
+
+        return await asyncio.to_thread(ask)
+
+    async def metrics(self):
+        return samples((await self.asked("/metrics"))[1])
+
+    async def restores(self, user, width=16):
+        """Send a picture and wait for its result; how long that took, in seconds."""
+        began = time.monotonic()
+        photo = await user.sends_document("a.png", content=picture(width, 12))
+        document = await user.receives_document(timeout=60)
+        assert document.reply_to is photo
+        return time.monotonic() - began
+
+    async def job_of(self, message):
+        return self.stack.store.get(job_id(BOT_ID, message.chat.id, message.message_id))
+
+    @property
+    def children(self):
+        return [child.pid for child in psutil.Process(self.worker.pid).children()]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def watched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("watched")
+    async with (
+        Emulator.running() as telegram,
+        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={"LEASE_S": "3"}) as stack,
+    ):
+        port = free_port()
+        worker = stack.start_worker(
+            "worker",
+            *("-I", "tests.system.doctored"),
+            WORKER_MODEL="restora-compact",
+            WORKER_MEMORY="600m",
+            FACES="0",
+            JOB_TIMEOUT_S=f"{JOB_TIMEOUT_S:g}",
+            METRICS_PORT=str(port),
+            LOG_FORMAT="json",
+        )
+        town = Watched(telegram, stack, worker, port)
+        status, said = await _first_answer(town)  # while the models are being loaded
+        assert (status, "has not shown itself lately" in said) == (503, True)
+        await stack.bot_is_ready(stack.start_bot())
+        await stack.workers_are_ready(worker)
+        yield town
+
+
+async def _first_answer(town):
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await town.asked("/healthz")
+            except OSError:
+                await asyncio.sleep(0.05)
+
+
+async def test_a_worker_tells_what_it_does(watched):
+    user = watched.telegram.user("Ann")
+    assert await watched.asked("/healthz") == (200, "well")
+    watched.telegram.misbehaves("editMessageMedia", RetryAfter(1), times=1, chat=user)
+    await watched.restores(user)
+    async with asyncio.timeout(10):
+        while ("restora_worker_jobs_total", ("end", "done")) not in (found := await watched.metrics()):
+            await asyncio.sleep(0.05)
+    for stage in ("fetch", "device", "decode", "plan", "upscale", "colours", "faces", "encode", "deliver", "job"):
+        assert found["restora_job_stage_seconds_count", ("stage", stage)] == 1
+    assert found["restora_job_stage_seconds_sum", ("stage", "deliver")] > 1  # the silence Telegram asked for
+    assert found["restora_telegram_errors_total", ("kind", "busy"), ("method", "editMessageMedia")] == 1
+    assert found["restora_job_waiting_seconds_count",] == 1
+    assert found["restora_pictures_restored_total", ("model", "restora-compact")] == 1
+    assert found["restora_worker_starts_total",] == 1
+    assert [key for key in found if key[0] == "restora_model_loaded"] == [
+        ("restora_model_loaded", ("device", "cpu"), ("dtype", found_dtype(found)), ("model", "restora-compact"))
+    ]
+    memory = {
+        process: found["restora_memory_bytes", ("process", process)] for process in ("parent", "child", "decoder")
+    }
+    assert 20e6 < memory["parent"] < 150e6  # free of torch
+    assert memory["parent"] < memory["child"] < 2e9
+    assert memory["decoder"] > 10e6
+
+
+def found_dtype(found):
+    (dtype,) = (dict(key[1:])["dtype"] for key in found if key[0] == "restora_model_loaded")
+    return dtype
+
+
+async def test_the_time_from_a_cancellation_to_a_free_worker_is_measured(watched):
+    user = watched.telegram.user("Cay")
+    watched.telegram.misbehaves("getFile", Slow(1.5), times=1, chat=user)
+    photo = await user.sends_document("a.png", content=picture(16, 12))
+    await user.receives_text(containing="Got it")
+    async with asyncio.timeout(20):
+        while (await watched.job_of(photo)).state is not JobState.RUNNING:
+            await asyncio.sleep(0.02)
+    await user.clicks(en.cancel_button())
+    async with asyncio.timeout(10):
+        while not (found := await watched.metrics()).get(("restora_cancel_seconds_count",)):
+            await asyncio.sleep(0.05)
+    assert 0 < found["restora_cancel_seconds_sum",] < 5
+    assert found["restora_worker_jobs_total", ("end", "cancelled")] == 1
+
+
+async def test_a_decoder_that_hangs_fails_its_job_and_nothing_else(watched):
+    user = watched.telegram.user("Dee")
+    await watched.restores(user)
+    os.kill(decoding_process(watched.worker).pid, signal.SIGSTOP)
+    photo = await user.sends_document("a.png", content=picture(IMPATIENT, 12))
+    await user.receives_text(containing=en.failed("image_too_complex"), timeout=30)
+    assert ((await watched.job_of(photo)).error, (await watched.job_of(photo)).attempt) == ("image_too_complex", 1)
+    await watched.restores(user)
+
+
+async def test_a_worker_that_keeps_too_much_memory_is_replaced_between_two_pictures(watched):
+    user = watched.telegram.user("Mem")
+    await watched.restores(user)
+    before, (child,) = await watched.metrics(), watched.children
+    await watched.restores(user, LEAKS)  # which is delivered all the same
+    assert (await watched.asked("/metrics"))[0] == 200
+    photos = [await user.sends_document("a.png", content=picture(16, 12)) for _ in range(3)]
+    documents = await user.receives_documents(3, timeout=60)
+    assert {document.reply_to.message_id for document in documents} == {photo.message_id for photo in photos}
+    assert [(await watched.job_of(photo)).attempt for photo in photos] == [1, 1, 1]
+    assert watched.children != [child]
+    async with asyncio.timeout(10):
+        done = "restora_worker_jobs_total", ("end", "done")
+        while (after := await watched.metrics())[done] < before[done] + 4:
+            await asyncio.sleep(0.05)
+    assert after["restora_worker_recycled_total",] == 1
+    assert after["restora_worker_starts_total",] == 2
+    assert "keeps " in watched.worker.log.read_text()
+    assert await watched.asked("/healthz") == (200, "well")
+
+
+async def test_a_hang_in_native_code_ends_at_the_hard_limit_and_the_worker_lives(watched):
+    user = watched.telegram.user("Hal")
+    (child,) = watched.children
+    photo = await user.sends_document("a.png", content=picture(HANGS, 12))
+    await user.receives_text(containing=en.failed("timeout"), timeout=60)
+    job = await watched.job_of(photo)
+    assert (job.state, job.error, job.attempt) == (JobState.FAILED, "timeout", 1)
+    await watched.restores(user)
+    assert watched.children != [child]
+    told = [message for message in user.chat.messages if message.from_bot and message.text == en.failed("timeout")]
+    assert len(told) == 1
