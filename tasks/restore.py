@@ -6,13 +6,16 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from filelock import BaseFileLock, Timeout
 from redis import RedisError
 
 from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
+from models.stopping import Errands
 from tasks.apology import apologise
 from tasks.door import Document, Door, result_name
 from tasks.lease import Lease, StopReason
@@ -83,6 +86,8 @@ class Workshop:
     lease_s: float
     job_timeout_s: float
     idle_since: float | None = field(default_factory=time.monotonic)
+    errands: Errands = field(default_factory=lambda: Errands("fetch"))
+    telling: Lock = field(default_factory=Lock)  # one status text at a time: the last word comes last
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -167,7 +172,8 @@ class Workshop:
 
     def _fetch(self, job: Job, lease: Lease) -> bytes:
         try:
-            return self.door.fetch(job, should_stop=lease.should_stop)
+            # A server that is silent holds a connection for half a minute, and nothing can interrupt that.
+            return self.errands.run(lambda: self.door.fetch(job, should_stop=lease.should_stop), lease.should_stop)
         except FileTooLargeError as error:
             raise JobFailedError("file_too_large", str(error)) from error
         except ChatClosedError:
@@ -183,9 +189,10 @@ class Workshop:
         texts = Texts(job.locale)
 
         def show(fraction: float) -> None:
-            if not lease.should_stop():
-                current = replace(job, status_message_id=lease.status_message_id)
-                self.door.show(current, texts.running(fraction), cancellable=True)
+            with self.telling:
+                if not (lease.should_stop() or reporter.ended.is_set()):
+                    current = replace(job, status_message_id=lease.status_message_id)
+                    self.door.show(current, texts.running(fraction), cancellable=True)
 
         def on_progress(fraction: float) -> None:
             lease.progress = fraction
@@ -252,8 +259,13 @@ class Workshop:
             logger.warning("dropped, the lease was lost")
             return
         logger.info("cancelled")
+        # Beside the next job: Telegram may take its time, and the bot has said it already unless we spoke over it.
+        Thread(target=copy_context().run, args=(self._settle, stored), name="settle", daemon=True).start()
+
+    def _settle(self, job: Job) -> None:
         try:
-            self.door.settle(stored, Texts(job.locale).cancelled())
+            with self.telling:
+                self.door.settle(job, Texts(job.locale).cancelled())
         except TelegramError as error:
             logger.info("the cancellation could not be shown: %s", error)
 
@@ -282,7 +294,8 @@ class Workshop:
             return
         failed = self.store.get(job.id)
         if failed is not None:
-            apologise(self.store, self.door, failed)
+            with self.telling:
+                apologise(self.store, self.door, failed)
 
     def _persist(self, change: Callable[[], T]) -> T:
         """Make a change of state outlast a restart of Redis: minutes of work hang on it."""

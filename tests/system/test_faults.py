@@ -14,13 +14,13 @@ from bot.texts import BotTexts
 from emulator import (
     BadGateway,
     Blocked,
+    Hang,
     MessageGone,
     Reset,
     ResetAfter,
     ResetDuringUpload,
     RetryAfter,
     ServerError,
-    Slow,
 )
 from tasks.messages import JobState, job_id
 from tests.system.conftest import BOT_ID, LEASE_S, grainy_photo, opened, picture, running_town
@@ -272,7 +272,7 @@ async def test_a_job_that_hangs_is_killed_once_and_its_owner_told(frail):
     strict = frail.stack.start_worker("strict", "--time-limit", "4", JOB_TIMEOUT_S="2")
     await frail.stack.workers_are_ready(strict)
     user = frail.telegram.user("Hang")
-    frail.telegram.misbehaves("getFile", Slow(25), times=1, chat=user)
+    frail.telegram.misbehaves("editMessageMedia", Hang(), times=1, chat=user)  # a wait that no stop reaches
     photo = await user.sends_photo(picture(16, 16))
     await user.receives_text(containing=en.failed("timeout"), timeout=90)
     assert ((await frail.job_of(photo)).state, (await frail.job_of(photo)).attempt) == (JobState.FAILED, 1)
