@@ -31,6 +31,7 @@ from bot.texts import BotTexts
 from tasks.broker import Doorbell, client_app
 from tasks.catalog import SOURCE_LOCALE, closest_locale, locales
 from tasks.logs import configure_logging
+from tasks.seclusion import seclude
 from tasks.settings import BotSettings, SettingsError, load_settings
 from tasks.store import JobStore, connect
 
@@ -126,6 +127,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"restora bot: {error}\n")
         return 1
+    seclude()
     configure_logging(settings.log_level)
     try:
         asyncio.run(run(settings))

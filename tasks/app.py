@@ -26,6 +26,7 @@ from tasks.janitor import Janitor
 from tasks.logs import configure_logging
 from tasks.messages import WorkerCard
 from tasks.restore import Workshop
+from tasks.seclusion import seclude
 from tasks.settings import SettingsError, WorkerSettings, load_settings
 from tasks.store import JobStore, connect
 from tasks.telegram import TelegramClient
@@ -82,6 +83,7 @@ def _check_before_start(**_: object) -> None:
     from models.errors import RestorationError
     from tasks.weights import check_weights
 
+    seclude()  # the children inherit it
     settings = _settings()
     try:
         check_weights(settings.weights_dir, settings.worker_model)
