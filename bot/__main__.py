@@ -38,6 +38,7 @@ from tasks.broker import Doorbell, client_app
 from tasks.budget import SendBudget
 from tasks.catalog import SOURCE_LOCALE, closest_locale, locales
 from tasks.logs import configure_logging
+from tasks.seclusion import seclude
 from tasks.settings import BotSettings, SettingsError, load_settings
 from tasks.stats import Statistics
 from tasks.store import JobStore, connect
@@ -174,6 +175,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"restora bot: {error}\n")
         return 1
+    seclude()
     configure_logging(settings.log_level, form=settings.log_format, key=settings.bot_token.get_secret_value())
     try:
         asyncio.run(run(settings))

@@ -208,7 +208,8 @@ class Restorer:
             data: the file as it came.
             options: wishes and limits.
             on_progress: called from this thread with rising fractions in [0, 1].
-            should_stop: asked before every convolution; a true answer ends the work.
+            should_stop: asked before every convolution, and ten times a second while decoding and encoding; a true
+                answer ends the work.
 
         Raises:
             ImageError: the picture is at fault, or above a limit.
@@ -226,7 +227,7 @@ class Restorer:
     ) -> Restored:
         clock = Stopwatch()
         with clock.stage("decode"):
-            picture = self._decoder.decode(data, limits_of(options))
+            picture = self._decoder.decode(data, limits_of(options), should_stop=should_stop)
         with clock.stage("plan"):
             traits = look_at(picture)
             planes = Planes.of(picture)
@@ -278,6 +279,7 @@ class Restorer:
                 max_bytes=options.max_output_bytes,
                 recipe=recipe,
                 threads=self.threads,
+                should_stop=should_stop,
             )
         on_progress(1.0)
         seconds = clock.seconds()

@@ -32,6 +32,7 @@ from tasks.logs import configure_logging
 from tasks.messages import WorkerCard
 from tasks.recycling import Recycling, may_keep_bytes
 from tasks.restore import Workshop
+from tasks.seclusion import seclude
 from tasks.settings import SettingsError, WorkerSettings, load_settings
 from tasks.store import JobStore, connect
 
@@ -93,6 +94,7 @@ def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: 
     from models.errors import RestorationError
     from tasks.weights import check_weights
 
+    seclude()  # the children inherit it
     settings = _settings()
     try:
         check_weights(settings.weights_dir, settings.worker_model)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from types import TracebackType
 
 from tasks.beside import Beside
 from tasks.telegram import TelegramError
@@ -22,6 +23,7 @@ PRIVATE_INTERVAL_S = 3.0
 GROUP_INTERVAL_S = 6.0  # about 20 messages a minute are allowed in a group, by all
 SLOW_AFTER_S = 60.0
 LONGEST_INTERVAL_S = 15.0
+SLOW_CALL_S = 0.5  # what an edit still under way may hold up the end of the work
 
 
 def edit_interval_s(*, is_group: bool, running_s: float) -> float:
@@ -40,6 +42,13 @@ class ProgressReporter(Beside):
         self._send = send
         self._is_group = is_group
         self._latest = 0.0
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End, without sitting out a call that Telegram is slow to answer: the result is more important."""
+        self.ended.set()
+        self._thread.join(SLOW_CALL_S)
 
     def report(self, fraction: float) -> None:
         """Note how far the work is; returns at once."""

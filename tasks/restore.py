@@ -7,13 +7,16 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from filelock import BaseFileLock, Timeout
 from redis import RedisError
 
 from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
+from models.stopping import Errands
 from tasks import metrics
 from tasks.apology import apologise
 from tasks.door import Document, Door, result_name
@@ -86,6 +89,8 @@ class Workshop:
     job_timeout_s: float
     idle_since: float | None = field(default_factory=time.monotonic)
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
+    errands: Errands = field(default_factory=lambda: Errands("fetch"))
+    telling: Lock = field(default_factory=Lock)  # one status text at a time: the last word comes last
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -190,7 +195,8 @@ class Workshop:
 
     def _fetch(self, job: Job, lease: Lease) -> bytes:
         try:
-            return self.door.fetch(job, should_stop=lease.should_stop)
+            # A server that is silent holds a connection for half a minute, and nothing can interrupt that.
+            return self.errands.run(lambda: self.door.fetch(job, should_stop=lease.should_stop), lease.should_stop)
         except FileTooLargeError as error:
             raise JobFailedError("file_too_large", str(error)) from error
         except ChatClosedError:
@@ -206,9 +212,10 @@ class Workshop:
         texts = Texts(job.locale)
 
         def show(fraction: float) -> None:
-            if not lease.should_stop():
-                current = replace(job, status_message_id=lease.status_message_id)
-                self.door.show(current, texts.running(fraction), cancellable=True)
+            with self.telling:
+                if not (lease.should_stop() or reporter.ended.is_set()):
+                    current = replace(job, status_message_id=lease.status_message_id)
+                    self.door.show(current, texts.running(fraction), cancellable=True)
 
         def on_progress(fraction: float) -> None:
             lease.progress = fraction
@@ -279,13 +286,19 @@ class Workshop:
         self.cancelled_ms = stored.ended_ms
         _count_end("cancelled")
         logger.info("cancelled")
+        # Beside the next job: Telegram may take its time, and the bot has said it already unless we spoke over it.
+        Thread(target=copy_context().run, args=(self._settle, stored), name="settle", daemon=True).start()
+
+    def _settle(self, job: Job) -> None:
         try:
-            self.door.settle(stored, Texts(job.locale).cancelled())
+            with self.telling:
+                self.door.settle(job, Texts(job.locale).cancelled())
         except TelegramError as error:
             logger.info("the cancellation could not be shown: %s", error)
         else:
-            if stored.status_message_id:
-                self.store.mark_told(stored)
+            if job.status_message_id:
+                with suppress(RedisError):  # then a janitor says it once more
+                    self.store.mark_told(job)
 
     def _flag_resent(self, job: Job) -> None:
         try:
@@ -315,7 +328,8 @@ class Workshop:
         _count_end(code)
         failed = self.store.get(job.id)
         if failed is not None:
-            apologise(self.store, self.door, failed)
+            with self.telling:
+                apologise(self.store, self.door, failed)
 
     def _persist(self, change: Callable[[], T]) -> T:
         """Make a change of state outlast a restart of Redis: minutes of work hang on it."""

@@ -14,6 +14,7 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -24,8 +25,9 @@ from models.decoding import wire
 from models.decoding.limits import DecodeLimits
 from models.decoding.shared_memory import nameless, seal, write
 from models.decoding.zygote_process import ZygoteProcess
-from models.errors import DamagedImage, DeviceError, ImageError, ImageTooComplex, ImageTooLarge
+from models.errors import DamagedImage, DeviceError, ImageError, ImageTooComplex, ImageTooLarge, RestorationStopped
 from models.picture import Picture
+from models.stopping import ASKED_EVERY_S, check, never
 
 GRACE_S = 1.5  # after which a child that outlived its own limit is killed from here
 MAX_ANSWER = 64_000_000  # bytes; the longest part is a colour profile
@@ -68,12 +70,15 @@ class Decoder:
         """Close."""
         self.close()
 
-    def decode(self, data: bytes, limits: DecodeLimits | None = None) -> Picture:
+    def decode(
+        self, data: bytes, limits: DecodeLimits | None = None, *, should_stop: Callable[[], bool] = never
+    ) -> Picture:
         """Read the first picture of a file.
 
         Args:
             data: the whole file.
             limits: what is accepted, and what it may take.
+            should_stop: asked ten times a second; a true answer ends the decoding process.
 
         Raises:
             UnsupportedFormat: no picture, or of a kind that is not read here.
@@ -81,17 +86,21 @@ class Decoder:
             ImageTooComplex: takes too long.
             DamagedImage: cannot be decoded to its end.
             DeviceError: this machine does not let the decoding process start, or live.
+            RestorationStopped: ``should_stop`` said so.
         """
-        outcome = self.measure(data, limits).outcome
+        outcome = self.measure(data, limits, should_stop=should_stop).outcome
         if isinstance(outcome, ImageError):
             raise outcome
         return outcome
 
-    def measure(self, data: bytes, limits: DecodeLimits | None = None) -> Measured:
+    def measure(
+        self, data: bytes, limits: DecodeLimits | None = None, *, should_stop: Callable[[], bool] = never
+    ) -> Measured:
         """Like :meth:`decode`, with what it took.
 
         Raises:
             DeviceError: this machine does not let the decoding process start, or live.
+            RestorationStopped: ``should_stop`` said so.
         """
         limits = limits or DecodeLimits()
         start = time.monotonic()
@@ -100,7 +109,7 @@ class Decoder:
         except ImageError as exc:
             return Measured(outcome=exc, seconds=time.monotonic() - start, peak_bytes=0, status=None)
         for _ in range(ATTEMPTS):
-            answer = self._ask(data, limits)
+            answer = self._ask(data, limits, should_stop)
             if answer.said or answer.ended or answer.is_late:
                 outcome = answer.outcome(limits)
                 return Measured(
@@ -118,7 +127,7 @@ class Decoder:
         if zygote:
             zygote.close()
 
-    def _ask(self, data: bytes, limits: DecodeLimits) -> _Answer:
+    def _ask(self, data: bytes, limits: DecodeLimits, should_stop: Callable[[], bool]) -> _Answer:
         room = min(limits.max_pixels * SAMPLE_BYTES, limits.max_memory_bytes)
         ours, theirs = socket.socketpair()
         with ours, theirs, nameless("picture") as file, nameless("pixels") as memory:
@@ -131,7 +140,11 @@ class Decoder:
             theirs.close()
             with contextlib.suppress(OSError):  # it is seen below that nobody took it
                 ours.sendall(wire.pack_limits(limits))
-            lines, is_late = _lines(ours, deadline=time.monotonic() + limits.max_seconds + GRACE_S)
+            try:
+                lines, is_late = _lines(ours, time.monotonic() + limits.max_seconds + GRACE_S, should_stop)
+            except RestorationStopped:
+                zygote.kill()  # or its child would keep a core and memory for seconds, and who stops often has many
+                raise
             if not lines:  # it hangs, or is dying; the next picture must not meet it
                 zygote.kill()
             try:
@@ -183,15 +196,19 @@ class _Answer:
         return DamagedImage("the file is damaged in a way that ended the decoder")
 
 
-def _lines(connection: socket.socket, deadline: float) -> tuple[list[bytes], bool]:
+def _lines(connection: socket.socket, deadline: float, should_stop: Callable[[], bool]) -> tuple[list[bytes], bool]:
     """Everything said until all who could say something are gone, and whether that took too long."""
     parts: list[bytes] = []
     total = 0
     while True:
+        check(should_stop)
+        left_s = deadline - time.monotonic()
         try:
-            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            connection.settimeout(max(0.001, min(left_s, ASKED_EVERY_S)))
             part = connection.recv(1 << 20)
         except TimeoutError:
+            if left_s > ASKED_EVERY_S:
+                continue
             return [], True
         except ConnectionError:
             part = b""

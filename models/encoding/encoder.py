@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 
@@ -21,6 +21,7 @@ from models.errors import OptionsError, ResultTooLarge
 from models.options import OutputFormat
 from models.picture import Picture
 from models.pixels import Pixels
+from models.stopping import never
 
 # An estimate this many times the limit is believed, one below is tried. Going by a sample of the rows alone, which on
 # photos and pages of text was 0.95 to 1.09 of the size, and after a whole file of the same format and size has shown
@@ -36,6 +37,7 @@ def encode(
     max_bytes: int | None = None,
     recipe: Mapping[str, object] | None = None,
     threads: int = 1,
+    should_stop: Callable[[], bool] = never,
 ) -> Encoded:
     """Write a picture.
 
@@ -47,6 +49,7 @@ def encode(
             format (``auto`` only), then with fewer pixels, down to a quarter of them.
         recipe: how the picture came to be, for :func:`read_recipe`; anything JSON can hold.
         threads: that may work at once. The file does not depend on them.
+        should_stop: asked before each strip of rows, and ten times a second.
 
     Returns:
         The first of :func:`attempts` that fits. Its notices say what was given up: ``format_changed``,
@@ -56,10 +59,11 @@ def encode(
     Raises:
         ResultTooLarge: nothing fits; the message has the smallest size reached.
         OptionsError: a recipe that cannot be written, or no threads.
+        RestorationStopped: ``should_stop`` said so.
     """
     if threads < 1:
         raise OptionsError(f"threads must be 1 or more, not {threads}")
-    writer = _Writer(picture, None if recipe is None else recipe_packet(recipe), threads)
+    writer = _Writer(picture, None if recipe is None else recipe_packet(recipe), threads, should_stop)
     ways = list(attempts(picture, picture.size_wh, wanted, limited=max_bytes is not None, kind=kind))
     width, height = picture.size_wh
     if not ways:
@@ -95,8 +99,8 @@ def _first_that_fits(writer: _Writer, ways: list[Attempt], max_bytes: int) -> tu
 class _Writer:
     """Writes one picture in several ways, and learns how large the files get."""
 
-    def __init__(self, picture: Picture, packet: bytes | None, threads: int) -> None:
-        self._picture, self._packet, self._threads = picture, packet, threads
+    def __init__(self, picture: Picture, packet: bytes | None, threads: int, should_stop: Callable[[], bool]) -> None:
+        self._picture, self._packet, self._threads, self._should_stop = picture, packet, threads, should_stop
         self._estimates: dict[Attempt, float] = {}
         self._errors: dict[tuple[FileFormat, tuple[int, int]], float] = {}  # whole file over estimate
 
@@ -141,12 +145,12 @@ class _Writer:
     def _data(self, picture: Picture, way: Attempt, packet: bytes | None) -> bytes:
         description = Description.of(picture, packet, has_srgb_mark=way.format == "png")
         if way.format == "png":
-            return write_png(picture, description, self._threads)
+            return write_png(picture, description, self._threads, self._should_stop)
         if way.quality is None:
             raise OptionsError(f"{way.format} needs a quality")
         if way.format == "jpeg":
-            return write_jpeg(picture, way.quality, description, self._threads)
-        return write_webp(picture, way.quality, description)
+            return write_jpeg(picture, way.quality, description, self._threads, self._should_stop)
+        return write_webp(picture, way.quality, description, self._should_stop)
 
 
 def resized(picture: Picture, size_wh: tuple[int, int]) -> Picture:

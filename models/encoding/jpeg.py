@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from models.encoding.description import Description
 from models.encoding.strips import in_threads, opaque_8_bit, row_strips
 from models.errors import ResultTooLarge
 from models.picture import Picture
+from models.stopping import never
 
 BLOCK = 8  # px; with 4:4:4 also the side of an MCU, the unit that restart intervals are counted in
 # Of pixels: enough work for a thread, little memory for many. 15,625 blocks at most, or a single row of 8,188: DRI,
@@ -32,7 +33,9 @@ PROFILE_PIECE = 65_519  # bytes of an ICC profile per segment, of which there ar
 XMP_NAME = b"http://ns.adobe.com/xap/1.0/\0"
 
 
-def write_jpeg(picture: Picture, quality: int, description: Description, threads: int) -> bytes:
+def write_jpeg(
+    picture: Picture, quality: int, description: Description, threads: int, should_stop: Callable[[], bool] = never
+) -> bytes:
     """Encode a picture; 16 bits and transparency, which JPEG has not, become 8 and white.
 
     Args:
@@ -40,15 +43,19 @@ def write_jpeg(picture: Picture, quality: int, description: Description, threads
         quality: libjpeg's, 1 to 100.
         description: what is said about the picture.
         threads: that work on strips; the bytes do not depend on them.
+        should_stop: asked before each strip.
 
     Raises:
         ResultTooLarge: the encoder gave up.
+        RestorationStopped: ``should_stop`` said so.
     """
     width, height = picture.size_wh
     strips = row_strips(height, _rows_per_strip(picture))
     how = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     file = io.BytesIO()
-    for number, encoded in enumerate(in_threads(lambda rows: _encode(picture, rows, how), strips, threads)):
+    for number, encoded in enumerate(
+        in_threads(lambda rows: _encode(picture, rows, how), strips, threads, should_stop)
+    ):
         head, scan = _parts(encoded)
         if number == 0:
             interval = strips[0].stop // BLOCK * -(-width // BLOCK) if len(strips) > 1 else 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from isal import isal_zlib
@@ -18,6 +18,7 @@ from models.encoding.description import Description
 from models.encoding.png_filters import PREDICTIONS, Bytes, Strip
 from models.encoding.strips import in_threads, row_strips
 from models.picture import Picture
+from models.stopping import never
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOUR_TYPES = {(True, False): 0, (False, False): 2, (True, True): 4, (False, True): 6}  # by gray, alpha
@@ -48,13 +49,19 @@ class Deflated:
     raw_bytes: int
 
 
-def write_png(picture: Picture, description: Description, threads: int) -> bytes:
+def write_png(
+    picture: Picture, description: Description, threads: int, should_stop: Callable[[], bool] = never
+) -> bytes:
     """Encode a picture without loss.
 
     Args:
         picture: gray or RGB, either with alpha, of 8 or 16 bits.
         description: what is said about the picture.
         threads: that work on strips; the bytes do not depend on them.
+        should_stop: asked before each strip.
+
+    Raises:
+        RestorationStopped: ``should_stop`` said so.
     """
     width, height = picture.size_wh
     strips = row_strips(height, max(1, STRIP_BYTES // Strip(picture, slice(0, 0)).row_bytes))
@@ -65,7 +72,7 @@ def write_png(picture: Picture, description: Description, threads: int) -> bytes
     file.write(_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)))
     file.writelines(_chunk(kind, body) for kind, body in _describing(description))
     adler = 1
-    parts = in_threads(lambda rows: _deflate(picture, rows, last=rows.stop == height), strips, threads)
+    parts = in_threads(lambda rows: _deflate(picture, rows, last=rows.stop == height), strips, threads, should_stop)
     for number, part in enumerate(parts, 1):
         adler = combine_adler32(adler, part.adler, part.raw_bytes)
         ending = struct.pack(">I", adler) if number == len(strips) else b""

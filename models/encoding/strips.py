@@ -15,6 +15,7 @@ import numpy as np
 from models.alpha import to_depth
 from models.picture import Picture
 from models.pixels import Pixels
+from models.stopping import check, never
 
 Result = TypeVar("Result")
 
@@ -28,13 +29,24 @@ def row_strips(height: int, rows: int) -> list[slice]:
     return [slice(start, min(start + rows, height)) for start in range(0, height, rows)]
 
 
-def in_threads(work: Callable[[slice], Result], strips: list[slice], threads: int) -> Iterator[Result]:
-    """``work`` on every strip, results in order; those that are ready wait for the ones before."""
+def in_threads(
+    work: Callable[[slice], Result], strips: list[slice], threads: int, should_stop: Callable[[], bool] = never
+) -> Iterator[Result]:
+    """``work`` on every strip, results in order; those that are ready wait for the ones before.
+
+    Raises:
+        RestorationStopped: ``should_stop``, asked before each strip, said so.
+    """
+
+    def work_if_wanted(rows: slice) -> Result:
+        check(should_stop)
+        return work(rows)
+
     if threads == 1 or len(strips) == 1:
-        yield from map(work, strips)
+        yield from map(work_if_wanted, strips)
         return
     with ThreadPoolExecutor(min(threads, len(strips)), thread_name_prefix="encode") as pool:
-        yield from pool.map(work, strips)
+        yield from pool.map(work_if_wanted, strips)
 
 
 def opaque_8_bit(picture: Picture, rows: slice) -> Pixels:

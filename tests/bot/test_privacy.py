@@ -116,3 +116,28 @@ async def test_nothing_in_the_broker_names_anybody(world):
     assert hints
     keys = {key for key, _ in traces_of(world, user.id, photo.file_id)}
     assert {key.split(":")[1] for key in keys} == {"job", "queue", "user", "records", "tags"}
+
+
+FORGED = [
+    "cancel:",
+    "cancel:9:9:9",
+    "cancel:../../updates",
+    "cancel:\x00",
+    "cancel:{}",
+    "restore",
+    "cancel:" + "9" * 57,
+]
+
+
+@pytest.mark.parametrize("data", FORGED)
+async def test_a_forged_button_is_answered_and_changes_nothing(world, data):
+    user, redis = world.telegram.user("Mal"), world.stack.store.redis
+    photo, status = await a_picture_of(user)
+    before = sorted(redis.keys())
+    query = await user.presses(status, data)
+    async with asyncio.timeout(5):
+        while query.answer is None:
+            await asyncio.sleep(0.02)
+    assert query.answer["text"] == en.already_over()
+    assert set(redis.keys()) - {"restora:updates"} == set(before) - {"restora:updates"}
+    assert job_of(world, photo).state is JobState.QUEUED

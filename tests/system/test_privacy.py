@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
+import json
 import os
+import pickle
 from pathlib import Path
 
 import psutil
@@ -15,6 +18,7 @@ from pillow_heif import register_heif_opener
 
 from bot.texts import BotTexts
 from emulator import BadGateway, Reset, ServerError, Slow
+from tasks.broker import TASK_NAME
 from tasks.messages import JobState
 from tests.system.conftest import grainy_photo, opened, picture, running_town
 from tests.system.discretion import PSEUDONYMOUS, indiscretions, log_files
@@ -223,6 +227,40 @@ async def test_logs_keep_their_counsel_whatever_breaks(hamlet):
     await user.receives_text(containing="/help")
     assert indiscretions(hamlet) == []
     assert b"confidential words" not in b"".join(path.read_bytes() for path in log_files(hamlet.stack.folder))
+
+
+class Exploit:
+    """Would make a file if somebody opened it as a pickle."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+async def test_a_pickle_in_the_broker_is_never_opened_and_the_worker_lives(hamlet, tmp_path):
+    trap = tmp_path / "opened"
+    pickle.loads(pickle.dumps(Exploit(tmp_path / "works")))
+    assert (tmp_path / "works").exists()
+    for content_type, encoding in (("application/x-python-serialize", "binary"), ("application/json", "utf-8")):
+        message = {
+            "body": base64.b64encode(pickle.dumps(([Exploit(trap)], {}, {}))).decode(),
+            "content-type": content_type,
+            "content-encoding": encoding,
+            "headers": {"task": TASK_NAME, "id": "trap", "lang": "py"},
+            "properties": {
+                "delivery_tag": f"trap-{encoding}",
+                "delivery_info": {"exchange": "", "routing_key": "restore"},
+                "body_encoding": "base64",
+            },
+        }
+        hamlet.stack.store.redis.lpush("restore", json.dumps(message))
+    user = hamlet.telegram.user("Live")
+    await user.sends_photo(picture(8, 8))
+    await user.receives_document(timeout=60)
+    assert hamlet.stack.store.hints("restore") == 0
+    assert not trap.exists()
 
 
 async def test_the_search_for_traces_finds_what_is_there(hamlet, tmp_path):

@@ -59,6 +59,15 @@ def test_reporting_does_not_wait_for_a_slow_chat(quick):
     assert took < 0.5
 
 
+def test_an_edit_that_hangs_holds_up_the_end_of_the_work_for_a_moment_only(quick):
+    release = threading.Event()
+    with ProgressReporter(lambda _: release.wait(10), is_group=False):
+        time.sleep(0.1)  # the thread is inside the call that hangs
+        began = time.perf_counter()
+    assert time.perf_counter() - began < 2
+    release.set()
+
+
 def test_a_refused_edit_does_not_end_the_reports(quick):
     shown = []
 
