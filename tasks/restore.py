@@ -15,6 +15,7 @@ from redis import RedisError
 from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
 from tasks.apology import apologise
 from tasks.door import Document, Door, result_name
+from tasks.kept import KeptResults
 from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import Job, JobState
@@ -26,6 +27,7 @@ from tasks.telegram import (
     TelegramBusyError,
     TelegramError,
     TelegramRefusalError,
+    TelegramUnreachableError,
 )
 from tasks.texts import Texts
 
@@ -83,6 +85,7 @@ class Workshop:
     lease_s: float
     job_timeout_s: float
     idle_since: float | None = field(default_factory=time.monotonic)
+    _kept: KeptResults = field(default_factory=KeptResults, init=False)
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -149,8 +152,7 @@ class Workshop:
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
         try:
-            data = self._fetch(job, lease)
-            restored = self._restore(job, lease, data)
+            restored = self._kept.take(job.id) or self._restore(job, lease, self._fetch(job, lease))
         except RestorationStopped:
             self._drop(job, lease)
             return
@@ -158,7 +160,11 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
-        silent = self._deliver(delivering, restored)
+        try:
+            silent = self._deliver(delivering, restored)
+        except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
+            self._kept.put(job.id, restored)
+            raise
         self._persist(lambda: self.store.finish(delivering, JobState.DONE))
         if silent:
             self.door.announce(delivering)
