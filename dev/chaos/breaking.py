@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import psutil
 import redis
 from redis import RedisError
 
@@ -121,7 +123,8 @@ class Breaker:
             note.skipped = note.skipped or "it was about to start another one"
             return
         note.at = time.time()
-        child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
         self._lost(held, note)
 
     async def _kill_worker(self, fault: Fault, note: Broken) -> None:
