@@ -26,8 +26,9 @@ from tasks.messages import FINAL_STATES
 
 LOOK_EVERY_S = 1.0
 QUIET_S = 4.0  # the account has to hold for so long: what comes twice may come late
-ROLL_CALL_S = 60.0
+ROLL_CALL_S = 180.0  # a deaf worker ends after two minutes: it is reported only if not even that helps
 ROLL_CALL_EVERY_S = 0.5
+OVER_S = 60.0
 READY_TIMEOUT_S = 180.0
 
 Show = Callable[[int, str], None]
@@ -77,6 +78,7 @@ async def run(settings: Settings, folder: Path, *, show: Show = lambda _ended, _
             await _settle(settings, people, town, show)
             settled_s = time.monotonic() - clock - lasted_s
             deaf = await _call_the_roll(people, town, settings.jobs)
+            roll_call_s = time.monotonic() - clock - lasted_s - settled_s
             evidence, account = await _judge(people)
         watching.cancel()
         return Report(
@@ -84,6 +86,7 @@ async def run(settings: Settings, folder: Path, *, show: Show = lambda _ended, _
             began=began,
             lasted_s=lasted_s,
             settled_s=settled_s,
+            roll_call_s=roll_call_s,
             evidence=evidence,
             account=account,
             broken=tuple(breaker.broken),
@@ -141,17 +144,19 @@ async def _settle(settings: Settings, people: People, town: Town, show: Show) ->
 
 async def _call_the_roll(people: People, town: Town, number: int) -> list[str]:
     """Send pictures until every worker has taken one; those that do not are deaf, alive though they look."""
-    missing = {str(child.pid): place.name for place in town.workers if (child := place.child())}
-    deadline = time.monotonic() + ROLL_CALL_S
+    missing = {place.name: place for place in town.workers}
+    first, deadline = number, time.monotonic() + ROLL_CALL_S
     while missing and time.monotonic() < deadline:
         await people.roll_call(number)
         number += 1
         await asyncio.sleep(ROLL_CALL_EVERY_S)
         with contextlib.suppress(RedisError):
-            for job in (await people.jobs()).values():
-                missing.pop(job.worker.rpartition(":")[2], None)
-    await _until_over(people, deadline + ROLL_CALL_S)
-    return sorted(missing.values())
+            jobs = await people.jobs()
+            busy = {job.worker.rpartition(":")[2] for which, job in jobs.items() if which >= first}
+            for name in [name for name, place in missing.items() if (it := place.child()) and str(it.pid) in busy]:
+                del missing[name]
+    await _until_over(people, time.monotonic() + OVER_S)
+    return sorted(missing)
 
 
 async def _until_over(people: People, deadline: float) -> None:

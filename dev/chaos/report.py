@@ -26,6 +26,7 @@ class Report:
     began: float  # seconds since the epoch
     lasted_s: float
     settled_s: float
+    roll_call_s: float  # until every worker had taken one more picture, and all of those were done
     evidence: Evidence
     account: Account
     broken: tuple[Broken, ...]
@@ -50,6 +51,7 @@ class Report:
             "holds": self.holds,
             "lasted_s": round(self.lasted_s, 1),
             "settled_s": round(self.settled_s, 1),
+            "roll_call_s": round(self.roll_call_s, 1),
             "account": {str(fate): count for fate, count in self.account.counts.items()},
             "strays": list(self.account.strays),
             "deaf": list(self.deaf),

@@ -120,7 +120,7 @@ FAULTS: dict[str, tuple[float, Any]] = {
     "telegram ServerError": (3, _calls(*_ANY, "getUpdates", most=3)),
     "telegram BadGateway": (3, _calls(*_ANY, "getUpdates", most=3)),
     "telegram Slow": (3, _calls(*_ANY, most=4, seconds=(0.5, 3))),
-    "telegram Hang": (1, _calls("getFile", "editMessageText", "download", "editMessageMedia", most=1)),
+    "telegram Hang": (1, _calls("getFile", "editMessageText", "download", "editMessageMedia", "sendMessage", most=1)),
     "telegram Reset": (3, _calls(*_ANY, *_UPLOADS, "getUpdates", most=3)),
     "telegram ResetAfter": (4, _calls(*_ANY, *_UPLOADS, "getUpdates", most=2)),
     "telegram ResetDuringUpload": (3, _calls(*_UPLOADS, most=2)),

@@ -150,6 +150,7 @@ def report(doctored, deaf=()):
         began=100.0,
         lasted_s=10.0,
         settled_s=1.0,
+        roll_call_s=1.0,
         evidence=doctored,
         account=draw_account(doctored),
         broken=(),
