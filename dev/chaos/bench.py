@@ -25,6 +25,7 @@ from emulator import Emulator
 from tasks.messages import FINAL_STATES
 
 LOOK_EVERY_S = 1.0
+ENOUGH = 0.95  # the share of pictures that have ended when nothing more is broken
 QUIET_S = 4.0  # the account has to hold for so long: what comes twice may come late
 ROLL_CALL_S = 180.0  # a deaf worker ends after two minutes: it is reported only if not even that helps
 ROLL_CALL_EVERY_S = 0.5
@@ -71,7 +72,7 @@ async def run(settings: Settings, folder: Path, *, show: Show = lambda _ended, _
         people, breaker = People(settings, telegram, stack.store), Breaker(settings, town, telegram)
         began, clock = time.time(), time.monotonic()
         watching = asyncio.create_task(watch_losses(breaker, stack.store))
-        async with _beside(town.supervise(), _keep_showing(people, breaker, show)):
+        async with _beside(town.supervise(), _keep_showing(settings, people, breaker, show)):
             await asyncio.gather(people.play(script, clock), breaker.play(script, clock))
             lasted_s = time.monotonic() - clock
             telegram.behaves()
@@ -111,12 +112,14 @@ async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _keep_showing(people: People, breaker: Breaker, show: Show) -> None:
+async def _keep_showing(settings: Settings, people: People, breaker: Breaker, show: Show) -> None:
     while True:
         with contextlib.suppress(RedisError):
             ended = sum(job.state in FINAL_STATES for job in (await people.jobs()).values())
             latest = next((note.name for note in reversed(breaker.broken)), "")
             show(ended, f"{len(breaker.broken)} faults, {latest}")
+            if len(people.memory.sent) >= settings.jobs and ended >= ENOUGH * settings.jobs:
+                breaker.enough.set()
         await asyncio.sleep(LOOK_EVERY_S)
 
 

@@ -18,6 +18,7 @@ KIND_WEIGHTS = (5, 4, 2)
 CANCELLED_SHARE = 0.06  # of all pictures, by the button
 RESTARTED_SHARE = 0.015  # of all pictures: their sender says /restart soon after
 LARGE_SHARE = 0.12
+FAULTS_FOR = 3.0  # times as long as pictures are sent: a slow machine has work when the last one was sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ def write_script(settings: Settings) -> Script:
     people, trouble = (random.Random(f"{settings.seed} {part}") for part in ("people", "trouble"))  # noqa: S311
     sends = tuple(_sends(settings, people))
     cancels = tuple(sorted(_cancels(sends, people), key=lambda cancel: cancel.at_s))
-    return Script(sends=sends, cancels=cancels, faults=tuple(_faults(settings, sends[-1].at_s, trouble)))
+    return Script(sends=sends, cancels=cancels, faults=tuple(_faults(settings, FAULTS_FOR * sends[-1].at_s, trouble)))
 
 
 def _sends(settings: Settings, rng: Draw) -> list[Send]:

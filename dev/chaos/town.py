@@ -142,16 +142,18 @@ class Town:
                 held.setdefault(name, []).append(job)
         return held
 
-    async def is_ready(self) -> bool:
-        """Whether every process is up and every worker has its models loaded."""
+    async def ready_workers(self) -> list[Place]:
+        """The workers that are up and have their models loaded; none while Redis does not answer."""
         try:
             cards = await asyncio.to_thread(self.store.workers)
         except RedisError:
-            return False
+            return []
         shown = {card.name.rpartition(":")[2] for card in cards}
-        children = [place.child() for place in self.workers]
-        ready = all(child is not None and str(child.pid) in shown for child in children)
-        return ready and all(place.is_up for place in self.places)
+        return [place for place in self.workers if place.is_up and (it := place.child()) and str(it.pid) in shown]
+
+    async def is_ready(self) -> bool:
+        """Whether every process is up and every worker has its models loaded."""
+        return self.bot.is_up and len(await self.ready_workers()) == len(self.workers)
 
 
 def _open(name: str, start: Callable[[str], Process]) -> Place:
