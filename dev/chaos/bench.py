@@ -25,6 +25,7 @@ from emulator import Emulator
 from tasks.messages import FINAL_STATES
 
 LOOK_EVERY_S = 1.0
+SHOW_EVERY_S = 3.0  # reading all records takes a good part of a second of somebody's processor
 ENOUGH = 0.95  # the share of pictures that have ended when nothing more is broken
 QUIET_S = 4.0  # the account has to hold for so long: what comes twice may come late
 ROLL_CALL_S = 180.0  # a deaf worker ends after two minutes: it is reported only if not even that helps
@@ -120,7 +121,7 @@ async def _keep_showing(settings: Settings, people: People, breaker: Breaker, sh
             show(ended, f"{len(breaker.broken)} faults, {latest}")
             if len(people.memory.sent) >= settings.jobs and ended >= ENOUGH * settings.jobs:
                 breaker.enough.set()
-        await asyncio.sleep(LOOK_EVERY_S)
+        await asyncio.sleep(SHOW_EVERY_S)
 
 
 async def _judge(people: People) -> tuple[Evidence, Account]:

@@ -33,7 +33,7 @@ from emulator.faults import Fault as TelegramFault
 from tasks.messages import Job, JobState
 
 AIMS_FOR_S = 1.5  # how long an aimed fault waits for a job in the state it wants
-FINDS_FOR_S = 0.01
+LOOKS_EVERY_S = 0.02
 HITS_BEGINNERS = 0.1  # the share of faults that a worker may meet while it still loads its models
 SIMPLE_FAULTS: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -187,7 +187,7 @@ class Breaker:
             ]
             if busy:
                 return self._chosen(busy, held, fault, note)
-            await asyncio.sleep(FINDS_FOR_S)
+            await asyncio.sleep(LOOKS_EVERY_S)
         if fault.draw < HITS_BEGINNERS:
             ready = [place for place in self._town.workers if place.is_up]
         else:  # a slow machine would otherwise do nothing but start workers

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from redis import RedisError
@@ -48,9 +49,14 @@ class Place:
 
     def child(self) -> psutil.Process | None:
         """Of a worker, the process that restores."""
+        pid = self.process.pid
+        list_of_linux = Path(f"/proc/{pid}/task/{pid}/children")
         try:
-            return next(iter(psutil.Process(self.process.pid).children()), None)
-        except psutil.NoSuchProcess:
+            if list_of_linux.is_file():  # psutil looks at every process of the machine, and this is asked all the time
+                children = list_of_linux.read_text().split()
+                return psutil.Process(int(children[0])) if children else None
+            return next(iter(psutil.Process(pid).children()), None)
+        except (OSError, psutil.NoSuchProcess):
             return None
 
 
