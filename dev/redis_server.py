@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
@@ -32,10 +33,27 @@ def find_redis_server() -> str:
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listened on a moment ago."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port of 127.0.0.1 that nobody listened on a moment ago.
+
+    Not one of those the kernel gives to clients, where that can be helped: while a server is away one of its own
+    clients could be given its port, even connect to itself, and the server could not come back.
+    """
+    for port in [*random.sample(_ports_of_servers(), k=20), 0]:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(listener.getsockname()[1])
+    raise AssertionError("the kernel always has a port")
+
+
+def _ports_of_servers() -> range:
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except OSError:
+        first = 32768  # what Linux has; elsewhere it may be a client's port after all
+    return range(10_000, max(first, 20_000))
 
 
 class RedisServer:

@@ -20,6 +20,7 @@ from models.stopping import Errands
 from tasks import metrics
 from tasks.apology import apologise
 from tasks.door import Document, Door, result_name
+from tasks.kept import KeptResults
 from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import Job, JobState
@@ -31,6 +32,7 @@ from tasks.telegram import (
     TelegramBusyError,
     TelegramError,
     TelegramRefusalError,
+    TelegramUnreachableError,
 )
 from tasks.texts import Texts
 
@@ -91,6 +93,7 @@ class Workshop:
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
     telling: Lock = field(default_factory=Lock)  # one status text at a time: the last word comes last
+    _kept: KeptResults = field(default_factory=KeptResults, init=False)
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -176,9 +179,7 @@ class Workshop:
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
         try:
-            with _timed("fetch"):
-                data = self._fetch(job, lease)
-            restored = self._restore(job, lease, data)
+            restored = self._kept.take(job.id) or self._made(job, lease)
         except RestorationStopped:
             self._drop(job, lease)
             return
@@ -186,12 +187,21 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
-        with _timed("deliver"):
-            silent = self._deliver(delivering, restored)
+        try:
+            with _timed("deliver"):
+                silent = self._deliver(delivering, restored)
+        except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
+            self._kept.put(job.id, restored)
+            raise
         self._persist(lambda: self.store.finish(delivering, JobState.DONE))
         if silent:
             self.door.announce(delivering)
         _note_done(restored)
+
+    def _made(self, job: Job, lease: Lease) -> Restored:
+        with _timed("fetch"):
+            data = self._fetch(job, lease)
+        return self._restore(job, lease, data)
 
     def _fetch(self, job: Job, lease: Lease) -> bytes:
         try:

@@ -48,7 +48,7 @@ class Account:
 
     verdicts: tuple[Verdict, ...]
     strays: tuple[str, ...] = ()
-    looking_alive: int = 0  # status messages with a Cancel button though their job is over: ugly, but no broken promise
+    looking_alive: tuple[int, ...] = ()  # pictures with a Cancel button though their job is over: ugly, but not broken
 
     @property
     def counts(self) -> dict[Fate, int]:
@@ -88,7 +88,7 @@ def draw_account(evidence: Evidence) -> Account:
         else:
             fate, reason = _fate(sent, evidence.jobs.get(sent.number), evidence, chats)
             verdicts.append(Verdict(sent=sent, fate=fate, reason=reason))
-    alive = sum(_looks_alive(sent, evidence.jobs.get(sent.number), chats) for sent in evidence.sent)
+    alive = tuple(s.number for s in evidence.sent if _looks_alive(s, evidence.jobs.get(s.number), chats))
     return Account(verdicts=tuple(verdicts), strays=tuple(strays), looking_alive=alive)
 
 
@@ -197,8 +197,8 @@ def _copies(documents: Iterable[Answer]) -> int:
     return sum(not answer.deleted for answer in documents) or min(1, len(documents))
 
 
-def _looks_alive(sent: Sent, job: Job | None, chats: _Chats) -> int:
+def _looks_alive(sent: Sent, job: Job | None, chats: _Chats) -> bool:
     if job is None or job.state not in FINAL_STATES:
-        return 0
+        return False
     replies = chats.replies[sent.chat_id, sent.message_id]
-    return sum(not answer.deleted and answer.history[-1].has_button for answer in replies)
+    return any(not answer.deleted and answer.history[-1].has_button for answer in replies)

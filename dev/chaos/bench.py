@@ -25,9 +25,12 @@ from emulator import Emulator
 from tasks.messages import FINAL_STATES
 
 LOOK_EVERY_S = 1.0
+SHOW_EVERY_S = 3.0  # reading all records takes a good part of a second of somebody's processor
+ENOUGH = 0.95  # the share of pictures that have ended when nothing more is broken
 QUIET_S = 4.0  # the account has to hold for so long: what comes twice may come late
-ROLL_CALL_S = 60.0
+ROLL_CALL_S = 180.0  # a deaf worker ends after two minutes: it is reported only if not even that helps
 ROLL_CALL_EVERY_S = 0.5
+OVER_S = 60.0
 READY_TIMEOUT_S = 180.0
 
 Show = Callable[[int, str], None]
@@ -70,13 +73,14 @@ async def run(settings: Settings, folder: Path, *, show: Show = lambda _ended, _
         people, breaker = People(settings, telegram, stack.store), Breaker(settings, town, telegram)
         began, clock = time.time(), time.monotonic()
         watching = asyncio.create_task(watch_losses(breaker, stack.store))
-        async with _beside(town.supervise(), _keep_showing(people, breaker, show)):
+        async with _beside(town.supervise(), _keep_showing(settings, people, breaker, show)):
             await asyncio.gather(people.play(script, clock), breaker.play(script, clock))
             lasted_s = time.monotonic() - clock
             telegram.behaves()
             await _settle(settings, people, town, show)
             settled_s = time.monotonic() - clock - lasted_s
             deaf = await _call_the_roll(people, town, settings.jobs)
+            roll_call_s = time.monotonic() - clock - lasted_s - settled_s
             evidence, account = await _judge(people)
         watching.cancel()
         return Report(
@@ -84,6 +88,7 @@ async def run(settings: Settings, folder: Path, *, show: Show = lambda _ended, _
             began=began,
             lasted_s=lasted_s,
             settled_s=settled_s,
+            roll_call_s=roll_call_s,
             evidence=evidence,
             account=account,
             broken=tuple(breaker.broken),
@@ -108,13 +113,15 @@ async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _keep_showing(people: People, breaker: Breaker, show: Show) -> None:
+async def _keep_showing(settings: Settings, people: People, breaker: Breaker, show: Show) -> None:
     while True:
         with contextlib.suppress(RedisError):
             ended = sum(job.state in FINAL_STATES for job in (await people.jobs()).values())
             latest = next((note.name for note in reversed(breaker.broken)), "")
             show(ended, f"{len(breaker.broken)} faults, {latest}")
-        await asyncio.sleep(LOOK_EVERY_S)
+            if len(people.memory.sent) >= settings.jobs and ended >= ENOUGH * settings.jobs:
+                breaker.enough.set()
+        await asyncio.sleep(SHOW_EVERY_S)
 
 
 async def _judge(people: People) -> tuple[Evidence, Account]:
@@ -141,17 +148,19 @@ async def _settle(settings: Settings, people: People, town: Town, show: Show) ->
 
 async def _call_the_roll(people: People, town: Town, number: int) -> list[str]:
     """Send pictures until every worker has taken one; those that do not are deaf, alive though they look."""
-    missing = {str(child.pid): place.name for place in town.workers if (child := place.child())}
-    deadline = time.monotonic() + ROLL_CALL_S
+    missing = {place.name: place for place in town.workers}
+    first, deadline = number, time.monotonic() + ROLL_CALL_S
     while missing and time.monotonic() < deadline:
         await people.roll_call(number)
         number += 1
         await asyncio.sleep(ROLL_CALL_EVERY_S)
         with contextlib.suppress(RedisError):
-            for job in (await people.jobs()).values():
-                missing.pop(job.worker.rpartition(":")[2], None)
-    await _until_over(people, deadline + ROLL_CALL_S)
-    return sorted(missing.values())
+            jobs = await people.jobs()
+            busy = {job.worker.rpartition(":")[2] for which, job in jobs.items() if which >= first}
+            for name in [name for name, place in missing.items() if (it := place.child()) and str(it.pid) in busy]:
+                del missing[name]
+    await _until_over(people, time.monotonic() + OVER_S)
+    return sorted(missing)
 
 
 async def _until_over(people: People, deadline: float) -> None:

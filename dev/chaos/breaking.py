@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import psutil
 import redis
 from redis import RedisError
 
@@ -31,7 +33,8 @@ from emulator.faults import Fault as TelegramFault
 from tasks.messages import Job, JobState
 
 AIMS_FOR_S = 1.5  # how long an aimed fault waits for a job in the state it wants
-FINDS_FOR_S = 0.01
+LOOKS_EVERY_S = 0.02
+HITS_BEGINNERS = 0.1  # the share of faults that a worker may meet while it still loads its models
 SIMPLE_FAULTS: dict[str, type[Any]] = {
     kind.__name__: kind
     for kind in (BadGateway, Blocked, FileTooBig, Hang, MessageGone, Reset, ResetAfter, ResetDuringUpload, ServerError)
@@ -67,6 +70,7 @@ class Breaker:
     def __init__(self, settings: Settings, town: Town, telegram: Emulator) -> None:
         self.broken: list[Broken] = []
         self.losses: list[Loss] = []
+        self.enough = asyncio.Event()  # set when too few pictures are left to meet a fault
         self._lease_s = settings.lease_s
         self._town = town
         self._telegram = telegram
@@ -89,10 +93,12 @@ class Breaker:
         }
 
     async def play(self, script: Script, began: float) -> None:
-        """Break everything at its time, counted from ``began`` on the monotonic clock, and wait until it is over."""
+        """Break everything at its time, counted from ``began`` on the monotonic clock, until nothing is left to do."""
         async with asyncio.TaskGroup() as breaking:
             for fault in script.faults:
                 await asyncio.sleep(max(0.0, began + fault.at_s - time.monotonic()))
+                if self.enough.is_set():
+                    return
                 breaking.create_task(self._break(fault))
 
     async def _break(self, fault: Fault) -> None:
@@ -121,7 +127,8 @@ class Breaker:
             note.skipped = note.skipped or "it was about to start another one"
             return
         note.at = time.time()
-        child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
         self._lost(held, note)
 
     async def _kill_worker(self, fault: Fault, note: Broken) -> None:
@@ -132,6 +139,9 @@ class Breaker:
             self._lost(held, note)
 
     async def _kill_all_workers(self, _: Fault, note: Broken) -> None:
+        if not await self._town.ready_workers():
+            note.skipped = "no worker was ready"
+            return
         held = await self._town.held_jobs()
         note.target, note.at = "all", time.time()
         await asyncio.gather(*(self._town.kill(place) for place in self._town.workers if not place.leaving))
@@ -177,12 +187,15 @@ class Breaker:
             ]
             if busy:
                 return self._chosen(busy, held, fault, note)
-            await asyncio.sleep(FINDS_FOR_S)
-        up = [place for place in self._town.workers if place.is_up]
-        if not up:
-            note.skipped = "no worker was up"
+            await asyncio.sleep(LOOKS_EVERY_S)
+        if fault.draw < HITS_BEGINNERS:
+            ready = [place for place in self._town.workers if place.is_up]
+        else:  # a slow machine would otherwise do nothing but start workers
+            ready = await self._town.ready_workers()
+        if not ready:
+            note.skipped = "no worker was ready"
             return None, []
-        return self._chosen(up, await self._town.held_jobs(), fault, note)
+        return self._chosen(ready, await self._town.held_jobs(), fault, note)
 
     def _chosen(
         self, places: list[Place], held: dict[str, list[Job]], fault: Fault, note: Broken

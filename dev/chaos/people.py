@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from dev.chaos.evidence import Answer, Evidence, Sent, Wish, Words
 from dev.chaos.script import Cancel, Script, Send, Settings
 from dev.chaos.signatures import numbered_picture, read_number
 from emulator import Emulator, Message, Person
+from emulator.errors import UnusableError
 from emulator.messages import Version
 from emulator.state import CallbackQuery
 from tasks.messages import Job, JobState, job_id
@@ -71,16 +73,10 @@ class People:
         content = await asyncio.to_thread(
             numbered_picture, send.number, cell=send.cell, tint=tint, file_format=send.file_format
         )
-        await _unblocked(person)
-        if send.kind == "photo":
-            message = await person.sends_photo(content)
-        elif send.kind == "sticker":
-            message = await person.sends_sticker(content)
-        else:
-            extension = send.file_format.lower()
-            name = f"picture {send.number}.{extension}"
-            message = await person.sends_document(name, content, mime_type=f"image/{extension}")
-        self.memory.sent[send.number] = message
+        while send.number not in self.memory.sent:
+            await _unblocked(person)
+            with contextlib.suppress(UnusableError):  # they have blocked the bot in this very moment
+                self.memory.sent[send.number] = await _sent_by(person, send, content)
 
     async def _cancel(self, cancel: Cancel) -> None:
         person = self._everybody[cancel.user]
@@ -197,6 +193,15 @@ def _status_of(picture: Message) -> Message | None:
         if message.from_bot and message.reply_to is picture and message.keyboard is not None:
             return message
     return None
+
+
+async def _sent_by(person: Person, send: Send, content: bytes) -> Message:
+    if send.kind == "photo":
+        return await person.sends_photo(content)
+    if send.kind == "sticker":
+        return await person.sends_sticker(content)
+    extension = send.file_format.lower()
+    return await person.sends_document(f"picture {send.number}.{extension}", content, mime_type=f"image/{extension}")
 
 
 async def _unblocked(person: Person) -> None:

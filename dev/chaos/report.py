@@ -26,6 +26,7 @@ class Report:
     began: float  # seconds since the epoch
     lasted_s: float
     settled_s: float
+    roll_call_s: float  # until every worker had taken one more picture, and all of those were done
     evidence: Evidence
     account: Account
     broken: tuple[Broken, ...]
@@ -50,10 +51,11 @@ class Report:
             "holds": self.holds,
             "lasted_s": round(self.lasted_s, 1),
             "settled_s": round(self.settled_s, 1),
+            "roll_call_s": round(self.roll_call_s, 1),
             "account": {str(fate): count for fate, count in self.account.counts.items()},
             "strays": list(self.account.strays),
             "deaf": list(self.deaf),
-            "status_messages_looking_alive": self.account.looking_alive,
+            "looking_alive": list(self.account.looking_alive),
             "faults": dict(Counter(note.name for note in self.broken if not note.skipped)),
             "restarts": dict(self.restarts),
             "ended_by_themselves": list(self.ended_by_themselves),
@@ -95,7 +97,7 @@ class Report:
             _row("the same while something was broken", _spread(told["cancel_disturbed_s"])),
             _row("window of an edited result (harmless)", _spread(told["window_s"]["edited"])),
             _row("window of a sent result", _spread(told["window_s"]["sent"])),
-            _row("status messages left looking alive", str(self.account.looking_alive)),
+            _row("pictures whose status was left looking alive", str(len(self.account.looking_alive))),
             "",
         ]
         rows += [f"✗ picture {one.sent.number}: {one.fate}: {one.reason}" for one in self.account.broken]

@@ -18,6 +18,7 @@ KIND_WEIGHTS = (5, 4, 2)
 CANCELLED_SHARE = 0.06  # of all pictures, by the button
 RESTARTED_SHARE = 0.015  # of all pictures: their sender says /restart soon after
 LARGE_SHARE = 0.12
+FAULTS_FOR = 3.0  # times as long as pictures are sent: a slow machine has work when the last one was sent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,33 +102,33 @@ _UPLOADS = ("editMessageMedia", "sendDocument")
 
 # name: (weight, options). Restarted workers cost seconds of the machine, so the cheap faults are the frequent ones.
 FAULTS: dict[str, tuple[float, Any]] = {
-    "child killed": (4, lambda _: {"aimed": True}),
-    "worker killed": (4, lambda rng: {"aimed": rng.random() < 0.8}),
-    "worker killed in delivery": (2, lambda _: {"stage": "delivering"}),
-    "all workers killed": (1, lambda _: {}),
-    "worker told to end": (3, lambda _: {}),
-    "worker frozen": (3, lambda rng: {"for_leases": round(rng.uniform(1.2, 2.0), 2), "aimed": True}),
-    "child frozen": (2, lambda rng: {"for_leases": round(rng.uniform(1.2, 2.0), 2), "aimed": True}),
+    "child killed": (2.5, lambda _: {"aimed": True}),
+    "worker killed": (2.5, lambda rng: {"aimed": rng.random() < 0.8}),
+    "worker killed in delivery": (1.5, lambda _: {"stage": "delivering"}),
+    "all workers killed": (0.5, lambda _: {}),
+    "worker told to end": (1.5, lambda _: {}),
+    "worker frozen": (2, lambda rng: {"for_leases": round(rng.uniform(1.2, 2.0), 2), "aimed": True}),
+    "child frozen": (1.5, lambda rng: {"for_leases": round(rng.uniform(1.2, 2.0), 2), "aimed": True}),
     "worker's parent frozen": (1, lambda rng: {"for_leases": round(rng.uniform(1.2, 2.0), 2)}),
-    "bot killed": (3, lambda _: {}),
+    "bot killed": (2.5, lambda _: {}),
     "bot told to end": (1, lambda _: {}),
-    "redis stopped": (2, _down(0.3, 3.0)),
-    "redis killed": (2, _down(0.3, 3.0)),
+    "redis stopped": (2.5, _down(0.3, 3.0)),
+    "redis killed": (2.5, _down(0.3, 3.0)),
     "redis connections cut": (4, lambda _: {}),
-    "redis frozen": (2, _down(0.5, 6.0)),
-    "telegram RetryAfter": (4, _calls(*_ANY, seconds=(1, 4))),
-    "telegram RetryAfter long": (1, _calls(*_UPLOADS, most=1, seconds=(21, 25))),
-    "telegram ServerError": (3, _calls(*_ANY, "getUpdates", most=3)),
-    "telegram BadGateway": (3, _calls(*_ANY, "getUpdates", most=3)),
-    "telegram Slow": (3, _calls(*_ANY, most=4, seconds=(0.5, 3))),
-    "telegram Hang": (1, _calls("getFile", "editMessageText", "download", "editMessageMedia", most=1)),
-    "telegram Reset": (3, _calls(*_ANY, *_UPLOADS, "getUpdates", most=3)),
-    "telegram ResetAfter": (4, _calls(*_ANY, *_UPLOADS, "getUpdates", most=2)),
-    "telegram ResetDuringUpload": (3, _calls(*_UPLOADS, most=2)),
-    "telegram Blocked": (1, _calls("editMessageMedia", "editMessageText", "sendMessage", most=1)),
-    "telegram FileTooBig": (1, _calls("getFile", most=1)),
-    "telegram MessageGone": (2, _calls("editMessageMedia", most=2)),
-    "telegram MessageGone, then ResetAfter": (2, _calls("editMessageMedia", most=1)),
+    "redis frozen": (2.5, _down(0.5, 6.0)),
+    "telegram RetryAfter": (6, _calls(*_ANY, seconds=(1, 4))),
+    "telegram RetryAfter long": (1.5, _calls(*_UPLOADS, most=1, seconds=(21, 25))),
+    "telegram ServerError": (5, _calls(*_ANY, "getUpdates", most=3)),
+    "telegram BadGateway": (5, _calls(*_ANY, "getUpdates", most=3)),
+    "telegram Slow": (5, _calls(*_ANY, most=4, seconds=(0.5, 3))),
+    "telegram Hang": (1, _calls("getFile", "editMessageText", "download", "editMessageMedia", "sendMessage", most=1)),
+    "telegram Reset": (5, _calls(*_ANY, *_UPLOADS, "getUpdates", most=3)),
+    "telegram ResetAfter": (7, _calls(*_ANY, *_UPLOADS, "getUpdates", most=2)),
+    "telegram ResetDuringUpload": (5, _calls(*_UPLOADS, most=2)),
+    "telegram Blocked": (1.5, _calls("editMessageMedia", "editMessageText", "sendMessage", most=1)),
+    "telegram FileTooBig": (1.5, _calls("getFile", most=1)),
+    "telegram MessageGone": (4, _calls("editMessageMedia", most=2)),
+    "telegram MessageGone, then ResetAfter": (3, _calls("editMessageMedia", most=1)),
 }
 
 
@@ -136,7 +137,7 @@ def write_script(settings: Settings) -> Script:
     people, trouble = (random.Random(f"{settings.seed} {part}") for part in ("people", "trouble"))  # noqa: S311
     sends = tuple(_sends(settings, people))
     cancels = tuple(sorted(_cancels(sends, people), key=lambda cancel: cancel.at_s))
-    return Script(sends=sends, cancels=cancels, faults=tuple(_faults(settings, sends[-1].at_s, trouble)))
+    return Script(sends=sends, cancels=cancels, faults=tuple(_faults(settings, FAULTS_FOR * sends[-1].at_s, trouble)))
 
 
 def _sends(settings: Settings, rng: Draw) -> list[Send]:

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from redis import RedisError
@@ -48,9 +49,14 @@ class Place:
 
     def child(self) -> psutil.Process | None:
         """Of a worker, the process that restores."""
+        pid = self.process.pid
+        list_of_linux = Path(f"/proc/{pid}/task/{pid}/children")
         try:
-            return next(iter(psutil.Process(self.process.pid).children()), None)
-        except psutil.NoSuchProcess:
+            if list_of_linux.is_file():  # psutil looks at every process of the machine, and this is asked all the time
+                children = list_of_linux.read_text().split()
+                return psutil.Process(int(children[0])) if children else None
+            return next(iter(psutil.Process(pid).children()), None)
+        except (OSError, psutil.NoSuchProcess):
             return None
 
 
@@ -142,16 +148,18 @@ class Town:
                 held.setdefault(name, []).append(job)
         return held
 
-    async def is_ready(self) -> bool:
-        """Whether every process is up and every worker has its models loaded."""
+    async def ready_workers(self) -> list[Place]:
+        """The workers that are up and have their models loaded; none while Redis does not answer."""
         try:
             cards = await asyncio.to_thread(self.store.workers)
         except RedisError:
-            return False
+            return []
         shown = {card.name.rpartition(":")[2] for card in cards}
-        children = [place.child() for place in self.workers]
-        ready = all(child is not None and str(child.pid) in shown for child in children)
-        return ready and all(place.is_up for place in self.places)
+        return [place for place in self.workers if place.is_up and (it := place.child()) and str(it.pid) in shown]
+
+    async def is_ready(self) -> bool:
+        """Whether every process is up and every worker has its models loaded."""
+        return self.bot.is_up and len(await self.ready_workers()) == len(self.workers)
 
 
 def _open(name: str, start: Callable[[str], Process]) -> Place:

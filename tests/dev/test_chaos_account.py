@@ -141,7 +141,7 @@ def test_a_cancellation_may_be_told_by_the_button_or_by_the_answer_to_restart():
 
 def test_a_status_message_that_still_has_its_button_is_counted_but_breaks_nothing():
     account = draw_account(evidence(job(), document(7), text("queued", message=3, has_button=True)))
-    assert (account.holds, account.looking_alive) == (True, 1)
+    assert (account.holds, account.looking_alive) == (True, (7,))
 
 
 def report(doctored, deaf=()):
@@ -150,6 +150,7 @@ def report(doctored, deaf=()):
         began=100.0,
         lasted_s=10.0,
         settled_s=1.0,
+        roll_call_s=1.0,
         evidence=doctored,
         account=draw_account(doctored),
         broken=(),

@@ -279,6 +279,7 @@ async def test_a_chat_under_a_long_flood_wait_holds_up_nobody_else_and_gets_its_
     await slow.receives_document(timeout=60)
     assert len(documents_of(frail, slow)) == 1
     assert (await frail.job_of(waiting)).tries == 1
+    assert len(frail.telegram.calls_of("getFile", chat=slow)) == 1  # the work was not done again
 
 
 async def test_a_picture_that_would_take_too_long_is_refused_with_advice(tmp_path, weights):
