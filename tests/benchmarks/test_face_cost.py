@@ -34,9 +34,9 @@ def test_time_inside_of_a_network_does_not_count() -> None:
     clocks = face_cost.Clocks()
     with clocks.step("find"):
         clocks.without("find", lambda: sum(range(3_000_000)))()
-        clocks.without("judge", lambda: sum(range(3_000_000)))()
-    assert clocks.cpu_s["find"] < -clocks.cpu_s["judge"] * 1.5, "twice as much as counts was done"
-    assert clocks.cpu_s["find"] > 0
+    clocks.without("judge", lambda: sum(range(3_000_000)))()
+    taken_off_s = -clocks.cpu_s["judge"]  # of the same work, which was timed nowhere else
+    assert 0 <= clocks.cpu_s["find"] < taken_off_s / 4
 
 
 def test_what_costs_too_much_is_named() -> None:
