@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from benchmarks.text import table
 from dev.redis_server import NoRedisServerError, running_redis
+from dev.signals import until_signal
 from dev.stack import Process, ProcessDiedError, Stack
 from emulator import Emulator, Person
 from tasks.messages import Accepted, Job, JobState, RestorePhoto, WorkerCard, job_id
@@ -308,13 +309,24 @@ def main(arguments: list[str] | None = None) -> int:
             document["queue"] = {"jobs": count, "seconds": steps.seconds}
         if both or args.chats is not None:
             count = DEFAULT_CHATS if args.chats is None else args.chats
-            crowd = asyncio.run(many_chats(count, within_s=args.within, workers=args.workers, patience_s=args.patience))
+            crowds: list[Crowd] = []
+
+            async def gather_crowd() -> None:
+                crowds.append(
+                    await many_chats(count, within_s=args.within, workers=args.workers, patience_s=args.patience)
+                )
+
+            if not asyncio.run(until_signal(gather_crowd())):
+                return 130
+            (crowd,) = crowds
             _say("\n".join([f"{count} chats in {args.within:g} s, {args.workers} workers:", "", *crowd.lines(), ""]))
             shortcomings += crowd.shortcomings()
             document["chats"] = vars(crowd)
     except (NoRedisServerError, ProcessDiedError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 130
     if args.out:
         args.out.write_text(json.dumps(document, indent=1), encoding="utf-8")
     _say("; ".join(shortcomings) if shortcomings else "All of it held.")

@@ -52,9 +52,9 @@ class Rate:
     burst: float
 
 
-# How long a burst in a private chat may be, Telegram does not say; the emulator, which is strict, lets five pass. Then a
-# little more than a second each, because messages do not arrive in the very rhythm in which they leave. In a group it is
-# at most 20 in any minute: five at once and one every four seconds.
+# How long a burst in a private chat may be, Telegram does not say; the emulator, which is strict, lets five pass. Then
+# a little more than a second each, because messages do not arrive in the very rhythm in which they leave. In a group it
+# is at most 20 in any minute: five at once and one every four seconds.
 PRIVATE_CHAT = Rate(gap_s=1.05, burst=5)
 GROUP = Rate(gap_s=4.0, burst=5)
 
