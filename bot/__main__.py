@@ -121,14 +121,17 @@ async def run(settings: BotSettings) -> None:
     store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
-    budget = SendBudget(store.redis, bot_id=settings.bot_id, messages_per_s=settings.telegram_messages_per_s)
+    token = settings.bot_token.get_secret_value()
+    budget = SendBudget(
+        store.redis, bot_id=settings.bot_id, secret=token, messages_per_s=settings.telegram_messages_per_s
+    )
     session.middleware(Patience())
     session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
     session.middleware(Counting())
     dispatcher = build_dispatcher(settings, store)
     observatory = _observatory(settings, heartbeat)
-    async with Bot(settings.bot_token.get_secret_value(), session=session) as bot:
+    async with Bot(token, session=session) as bot:
         await bot.me()
         try:
             await _show_commands(bot)

@@ -151,7 +151,9 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     door = TelegramDoor(
         CountedTelegramClient(token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir),
         max_file_bytes=settings.max_file_bytes,
-        budget=SendBudget(store.redis, bot_id=settings.bot_id, messages_per_s=settings.telegram_messages_per_s),
+        budget=SendBudget(
+            store.redis, bot_id=settings.bot_id, secret=token, messages_per_s=settings.telegram_messages_per_s
+        ),
     )
     bell = Doorbell(app)
     card = WorkerCard(

@@ -15,6 +15,8 @@ While Redis does not answer each process goes on by its own count, which is kept
 
 from __future__ import annotations
 
+import base64
+import hmac
 import logging
 import math
 import threading
@@ -143,9 +145,12 @@ class OwnCount:
 class SendBudget:
     """The budget of a bot. Blocking, for milliseconds; may be shared between threads. Raises nothing."""
 
-    def __init__(self, redis: Redis | None, *, bot_id: int, messages_per_s: float = MESSAGES_PER_S) -> None:
-        """Without ``redis`` the process has only its own count."""
+    def __init__(
+        self, redis: Redis | None, *, bot_id: int, secret: str = "", messages_per_s: float = MESSAGES_PER_S
+    ) -> None:
+        """Without ``redis`` the process has only its own count. With ``secret``, the token, chats get pseudonyms."""
         self._bot_id = bot_id
+        self._secret = secret.encode()
         self._all_chats = _over_all(messages_per_s)
         self._own = OwnCount(messages_per_s)
         self._redis = redis
@@ -163,7 +168,7 @@ class SendBudget:
         """
         terms = _terms(self._all_chats, chat_id, importance, waited_s, at_once=at_once)
         numbers = [number for each in terms for number in each.in_words_of_the_script()]
-        answer = self._run("send", chat_id, *numbers)
+        answer = self._run("send", self._name(chat_id), *numbers)
         if answer is None:
             return self._own.ask(chat_id, importance, waited_s=waited_s, at_once=at_once)
         granted, wait_ms, *who = answer
@@ -174,7 +179,7 @@ class SendBudget:
     def silence(self, chat_id: int, seconds: float) -> None:
         """Obey a ``retry_after``: no process sends anything to this chat for so long."""
         self._own.silence(chat_id, seconds)
-        self._run("silence", chat_id, math.ceil(seconds * 1000))
+        self._run("silence", self._name(chat_id), math.ceil(seconds * 1000))
 
     def silence_s(self, chat_id: int) -> float:
         """Seconds until a chat that wants silence may be written to again."""
@@ -182,11 +187,16 @@ class SendBudget:
         if own_s > 0 or self._redis is None or time.monotonic() < self._left_alone_until:
             return own_s
         try:
-            left_ms = self._redis.pttl(f"restora:silence:{self._bot_id}:{chat_id}")
+            left_ms = self._redis.pttl(f"restora:silence:{self._bot_id}:{self._name(chat_id)}")
         except RedisError as error:
             self._leave_alone(error)
             return own_s
         return max(own_s, left_ms / 1000)
+
+    def _name(self, chat_id: int) -> str:
+        """A chat's pseudonym: Redis's file has what was written there long after it ran out."""
+        digest = hmac.digest(self._secret, str(chat_id).encode(), "sha256")
+        return base64.b32encode(digest)[:16].decode().lower()
 
     def _run(self, script: str, *args: object) -> Any:
         if time.monotonic() < self._left_alone_until:

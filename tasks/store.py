@@ -29,6 +29,7 @@ from typing import Any, cast
 
 from redis import Redis, RedisError, ResponseError
 from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
@@ -58,7 +59,8 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
         socket_connect_timeout=min(3.0, timeout_s),
         socket_keepalive=True,
         health_check_interval=30,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=1),
+        # A connection that Redis has closed meanwhile is opened anew. One that is silent would be as silent again.
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=1, supported_errors=(RedisConnectionError,)),
     )
 
 

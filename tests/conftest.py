@@ -20,6 +20,14 @@ prepare_process()  # before any test imports torch
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file in one process, and those of ``tests/system`` too, which share a running town."""
+    system = REPOSITORY / "tests" / "system"
+    for item in items:
+        group = "system" if item.path.is_relative_to(system) else item.path.relative_to(REPOSITORY).as_posix()
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of goldens and pictures that lies beside a developer's checkout."""

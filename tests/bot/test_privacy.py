@@ -115,7 +115,7 @@ async def test_nothing_in_the_broker_names_anybody(world):
     hints = world.stack.store.redis.lrange("restore", 0, -1)
     assert hints
     keys = {key for key, _ in traces_of(world, user.id, photo.file_id)}
-    assert {key.split(":")[1] for key in keys} == {"job", "queue", "user", "records", "tags"}
+    assert {key.split(":")[1] for key in keys} == {"job", "queue", "user", "records", "turns"}
 
 
 FORGED = [

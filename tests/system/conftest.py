@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +16,7 @@ from PIL import Image
 from dev.drawings import worn_photo
 from dev.stack import REPOSITORY, Process, Stack
 from emulator import TOKEN, Emulator
-from tasks.messages import job_id
+from tasks.messages import JobState, job_id
 from tests.system.discretion import give_everybody_a_rare_name, indiscretions
 
 LEASE_S = 3.0
@@ -106,3 +107,23 @@ def mean_colour(content: bytes) -> tuple[float, ...]:
 
 async def in_time(seconds: float, began: float) -> None:
     assert time.monotonic() - began < seconds, f"took {time.monotonic() - began:.1f} s"
+
+
+async def started(town, message):
+    """Wait until a worker holds the job."""
+    async with asyncio.timeout(30):
+        while (job := await town.job_of(message)) is None or job.state is not JobState.RUNNING:
+            await asyncio.sleep(0.02)
+    return job
+
+
+async def ended(town, message):
+    """Wait until the books say that the job is done; its document is there a moment before."""
+    async with asyncio.timeout(30):
+        while (await town.job_of(message)).state is not JobState.DONE:
+            await asyncio.sleep(0.02)
+
+
+def documents_of(town, user):
+    """How many documents the bot brought into a chat, by sending or by editing."""
+    return [message for message in user.chat.messages if message.from_bot and message.kind == "document"]

@@ -22,32 +22,22 @@ from emulator import (
     ServerError,
 )
 from tasks.messages import JobState, job_id
-from tests.system.conftest import BOT_ID, LEASE_S, grainy_photo, opened, picture, running_town
+from tests.system.conftest import (
+    BOT_ID,
+    LEASE_S,
+    documents_of,
+    ended,
+    grainy_photo,
+    opened,
+    picture,
+    running_town,
+    started,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 en = BotTexts("en")
 LONG = (320, 240)  # px; seconds of work even on a quick machine
-
-
-async def started(town, message):
-    """Wait until a worker holds the job."""
-    async with asyncio.timeout(30):
-        while (job := await town.job_of(message)) is None or job.state is not JobState.RUNNING:
-            await asyncio.sleep(0.02)
-    return job
-
-
-async def ended(town, message):
-    """Wait until the books say that the job is done; its document is there a moment before."""
-    async with asyncio.timeout(30):
-        while (await town.job_of(message)).state is not JobState.DONE:
-            await asyncio.sleep(0.02)
-
-
-def documents_of(town, user):
-    """How many documents the bot brought into a chat, by sending or by editing."""
-    return [message for message in user.chat.messages if message.from_bot and message.kind == "document"]
 
 
 async def test_restart_frees_the_worker_within_two_seconds_and_no_result_comes(frail):

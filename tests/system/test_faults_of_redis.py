@@ -1,0 +1,85 @@
+"""Redis that is cut off, frozen or full."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+
+import pytest
+
+from bot.texts import BotTexts
+from tasks.messages import JobState
+from tests.system.conftest import documents_of, ended, grainy_photo, picture, started
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+en = BotTexts("en")
+LONG = (320, 240)
+
+
+async def test_connections_of_everybody_may_be_cut_in_mid_job(town):
+    user = town.telegram.user("Cut")
+    photos = [await user.sends_photo(grainy_photo(*LONG)) for _ in range(2)]
+    await started(town, photos[0])
+    town.stack.store.redis.client_kill_filter(_type="normal", skipme=True)
+    documents = await user.receives_documents(2, timeout=90)
+    assert {document.reply_to.message_id for document in documents} == {photo.message_id for photo in photos}
+    for photo in photos:
+        await ended(town, photo)
+    assert len(documents_of(town, user)) == 2
+
+
+async def test_redis_may_be_away_for_longer_than_the_job(frail):
+    user = frail.telegram.user("Away")
+    photo = await user.sends_photo(grainy_photo(160, 120))
+    await started(frail, photo)
+    await asyncio.to_thread(frail.stack.redis.stop)
+    await asyncio.sleep(10)
+    await asyncio.to_thread(frail.stack.redis.start)
+    await user.receives_document(timeout=60)
+    await ended(frail, photo)
+    again = await user.sends_photo(picture(16, 16))
+    document = await user.receives_document(timeout=45)
+    assert document.reply_to is again
+    assert len(documents_of(frail, user)) == 2
+
+
+async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
+    first, second = frail.telegram.user("Ice"), frail.telegram.user("Snow")
+    server = frail.stack.redis.process
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        await first.sends_photo(picture(16, 16))
+        await first.receives_text(containing=en.try_again(), timeout=15)
+        await second.sends_text("/help")
+        await second.receives_text(containing="/restart", timeout=6)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    photo = await second.sends_photo(picture(16, 16))
+    document = await second.receives_document(timeout=60)
+    assert document.reply_to is photo
+    assert len(documents_of(frail, second)) == 1
+    assert len(documents_of(frail, first)) <= 1  # asked to send it again; what Redis took late is done all the same
+
+
+async def test_a_full_redis_refuses_new_pictures_and_loses_none_it_took(frail):
+    user, late = frail.telegram.user("Full"), frail.telegram.user("Refused")
+    taken = await user.sends_photo(grainy_photo(*LONG))
+    await started(frail, taken)
+    redis = frail.stack.store.redis
+    redis.config_set("maxmemory", "1")
+    try:
+        await late.sends_photo(picture(16, 16))
+        await late.receives_text(containing=en.try_again(), timeout=20)
+        await user.receives_document(timeout=60)
+    finally:
+        redis.config_set("maxmemory", "0")
+    await ended(frail, taken)
+    if frail.workers[0].exit_status is not None:  # Celery may give up there; a container starts it again
+        frail.workers.append(frail.stack.start_worker("again"))
+    photo = await late.sends_photo(picture(16, 16))
+    async with asyncio.timeout(90):
+        while (job := await frail.job_of(photo)) is None or job.state is not JobState.DONE:
+            await asyncio.sleep(0.05)
+    assert len(documents_of(frail, late)) == 1
