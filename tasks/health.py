@@ -61,7 +61,7 @@ def worker_health(store: JobStore, is_ours: Callable[[WorkerCard], bool]) -> Hea
     cards = [card for card in store.workers() if is_ours(card)]
     if not cards:
         return Health(is_well=False, text=f"the worker of {socket.gethostname()} has not shown itself lately")
-    if all(_is_deaf(store, card) for card in cards):
+    if all(is_deaf(store, card) for card in cards):
         text = f"the worker of {socket.gethostname()} has been idle for {min(card.idle_s for card in cards):.0f} s"
         return Health(is_well=False, text=f"{text} while jobs wait in its queues")
     return Health(is_well=True, text="well")
@@ -101,8 +101,8 @@ def _is_of_this_host(card: WorkerCard) -> bool:
     return card.name.startswith(f"{socket.gethostname()}:")
 
 
-def _is_deaf(store: JobStore, card: WorkerCard) -> bool:
-    """Idle for a while, and so has been the next job of its queues."""
+def is_deaf(store: JobStore, card: WorkerCard) -> bool:
+    """Whether a worker does not hear of work: idle for a while, and so has been the next job of its queues."""
     heads = [job for queue in card.queues for job in store.first_waiting(queue, 1)]
     return card.idle_s > DEAF_AFTER_S and any(store.age_s(job) > DEAF_AFTER_S for job in heads)
 
