@@ -28,10 +28,10 @@ class CountedTelegramClient(TelegramClient):
             _count(method, error)
             raise
 
-    def download(self, file_id: str, *, max_bytes: int, should_stop: Callable[[], bool] = never) -> bytes:
+    def download(self, file_id: str, *, should_stop: Callable[[], bool] = never, **options: Any) -> bytes:
         """As the client does it; being told to stop is no error of Telegram's."""
         try:
-            return super().download(file_id, max_bytes=max_bytes, should_stop=should_stop)
+            return super().download(file_id, should_stop=should_stop, **options)
         except (TelegramRefusalError, TelegramUnreachableError) as error:
             if error.method == "download" and not should_stop():  # the rest was counted as a call
                 _count("download", error)

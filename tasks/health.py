@@ -13,13 +13,13 @@ import http.client
 import socket
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from redis import RedisError
-
-from tasks.messages import WorkerCard
 from tasks.settings import ProcessSettings, SettingsError, load_settings
-from tasks.store import JobStore, connect
+
+if TYPE_CHECKING:
+    from tasks.messages import WorkerCard
+    from tasks.store import JobStore
 
 DEAF_AFTER_S = 60.0
 ANSWER_WITHIN_S = 10.0
@@ -40,13 +40,13 @@ def main() -> int:
     process = parser.parse_args().process
     try:
         settings = load_settings(ProcessSettings)
+    except SettingsError as error:
+        health = Health(is_well=False, text=str(error))
+    else:
         if settings.metrics_port is not None:
             health = _ask(settings.metrics_host, settings.metrics_port)
         else:
-            store = JobStore(connect(settings.redis_url.get_secret_value()))
-            health = _bot_health(store) if process == "bot" else worker_health(store, _is_of_this_host)
-    except (SettingsError, RedisError) as error:
-        health = Health(is_well=False, text=str(error))
+            health = _look_in_redis(settings.redis_url.get_secret_value(), process)
     if not health.is_well:
         sys.stderr.write(f"{health.text}\n")
     return 0 if health.is_well else 1
@@ -77,6 +77,18 @@ def _ask(host: str, port: int) -> Health:
         return Health(is_well=False, text=f"no answer at METRICS_PORT={port}: {error}")
     finally:
         connection.close()
+
+
+def _look_in_redis(url: str, process: str) -> Health:
+    from redis import RedisError  # takes as long as all the rest, and is not needed where the process is asked
+
+    from tasks.store import JobStore, connect
+
+    try:
+        store = JobStore(connect(url))
+        return _bot_health(store) if process == "bot" else worker_health(store, _is_of_this_host)
+    except RedisError as error:
+        return Health(is_well=False, text=str(error))
 
 
 def _bot_health(store: JobStore) -> Health:

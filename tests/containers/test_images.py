@@ -44,6 +44,7 @@ def test_secrets_weights_and_rubbish_never_reach_the_engine(path: str) -> None:
     [
         "bot/__main__.py",
         "tasks/lua/claim.lua",
+        "tasks/lua/parts/tally.lua",
         "locales/ru/LC_MESSAGES/restora.po",
         "models/archs/rrdbnet.py",
         "weights/README.md",

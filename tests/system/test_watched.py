@@ -17,6 +17,7 @@ from bot.texts import BotTexts
 from dev.redis_server import free_port
 from dev.stack import Process, Stack
 from emulator import Emulator, RetryAfter, Slow
+from tasks.logs import job_name, name_jobs_with
 from tasks.messages import JobState, job_id
 from tests.system.conftest import BOT_ID, picture
 from tests.system.doctored import HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS
@@ -34,6 +35,7 @@ class Watched:
     stack: Stack
     worker: Process
     port: int
+    bot: Process | None = None
 
     async def asked(self, path):
         def ask():
@@ -50,7 +52,7 @@ class Watched:
     async def restores(self, user, width=16):
         """Send a picture and wait for its result; how long that took, in seconds."""
         began = time.monotonic()
-        photo = await user.sends_document("a.png", content=picture(width, 12))
+        photo = await user.sends_document("holiday in Rome.png", content=picture(width, 12))
         document = await user.receives_document(timeout=60)
         assert document.reply_to is photo
         return time.monotonic() - began
@@ -80,11 +82,13 @@ async def watched(tmp_path_factory):
             JOB_TIMEOUT_S=f"{JOB_TIMEOUT_S:g}",
             METRICS_PORT=str(port),
             LOG_FORMAT="json",
+            LOG_LEVEL="DEBUG",
         )
         town = Watched(telegram, stack, worker, port)
         status, said = await _first_answer(town)  # while the models are being loaded
         assert (status, "has not shown itself lately" in said) == (503, True)
-        await stack.bot_is_ready(stack.start_bot())
+        town.bot = stack.start_bot(LOG_LEVEL="DEBUG")
+        await stack.bot_is_ready(town.bot)
         await stack.workers_are_ready(worker)
         yield town
 
@@ -187,3 +191,18 @@ async def test_a_hang_in_native_code_ends_at_the_hard_limit_and_the_worker_lives
     assert watched.children != [child]
     told = [message for message in user.chat.messages if message.from_bot and message.text == en.failed("timeout")]
     assert len(told) == 1
+
+
+async def test_the_logs_name_the_jobs_and_nobody_even_in_every_detail(watched):
+    jobs = [watched.stack.store.get(key.split(":", 2)[2]) for key in watched.stack.store.redis.keys("restora:job:*")]
+    secrets = {watched.telegram.token.partition(":")[2], "holiday", "Rome"}
+    for job in jobs:
+        secrets |= {job.id, str(job.user_id), job.file_id}
+    name_jobs_with(watched.telegram.token)
+    names = {job_name(job.id) for job in jobs}
+    name_jobs_with("")
+    assert len(jobs) >= 8
+    for process in (watched.bot, watched.worker):
+        log = process.log.read_text()
+        assert [secret for secret in secrets if secret in log] == []
+        assert [name for name in names if name not in log] == []
