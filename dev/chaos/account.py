@@ -88,7 +88,11 @@ def draw_account(evidence: Evidence) -> Account:
         else:
             fate, reason = _fate(sent, evidence.jobs.get(sent.number), evidence, chats)
             verdicts.append(Verdict(sent=sent, fate=fate, reason=reason))
-    alive = tuple(s.number for s in evidence.sent if _looks_alive(s, evidence.jobs.get(s.number), chats))
+    alive = tuple(
+        verdict.sent.number
+        for verdict in verdicts
+        if verdict.fate is not Fate.CLOSED and _looks_alive(verdict.sent, evidence.jobs.get(verdict.sent.number), chats)
+    )
     return Account(verdicts=tuple(verdicts), strays=tuple(strays), looking_alive=alive)
 
 

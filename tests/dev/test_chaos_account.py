@@ -142,6 +142,10 @@ def test_a_cancellation_may_be_told_by_the_button_or_by_the_answer_to_restart():
 def test_a_status_message_that_still_has_its_button_is_counted_but_breaks_nothing():
     account = draw_account(evidence(job(), document(7), text("queued", message=3, has_button=True)))
     assert (account.holds, account.looking_alive) == (True, (7,))
+    blocked = evidence(
+        job(JobState.FAILED, error="chat_closed"), text("queued", has_button=True), closed={ANN: (103.0,)}
+    )
+    assert draw_account(blocked).looking_alive == ()  # nobody can change anything there
 
 
 def report(doctored, deaf=()):
