@@ -48,8 +48,9 @@ DISCRETIONS = (
     (re.compile(r"(?<![\w/.-])(?![0-9a-f]+(?![\w-]))(?=[\w-]*\d)[A-Za-z0-9_-]{40,}={0,2}"), "<id>"),  # digests may stay
 )
 
-# aiogram.event tells of every update; urllib3 and Celery's two quote addresses and arguments; Pillow what files say.
-QUIETER = ("aiogram.event", "urllib3", "celery.worker.strategy", "celery.app.trace", "PIL")
+# aiogram.event tells of every update; urllib3 and Celery's two quote addresses and arguments; Pillow what files say;
+# billiard, which calls itself multiprocessing, every step in the life of a process.
+QUIETER = ("aiogram.event", "urllib3", "celery.worker.strategy", "celery.app.trace", "PIL", "multiprocessing")
 OURS = ("bot", "tasks", "models", "__main__")  # whose mappings are figures; Celery's have arguments in them
 
 _key = b""
