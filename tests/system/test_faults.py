@@ -14,7 +14,6 @@ from bot.texts import BotTexts
 from emulator import (
     BadGateway,
     Blocked,
-    Hang,
     MessageGone,
     Reset,
     ResetAfter,
@@ -265,19 +264,6 @@ async def test_a_user_who_blocks_the_bot_ends_the_job_and_nobody_elses(town):
             await asyncio.sleep(0.05)
     assert (await town.job_of(lost)).error == "chat_closed"
     assert town.stack.store.redis.zscore("restora:untold", job_id(BOT_ID, gone.id, lost.message_id)) is None
-
-
-async def test_a_job_that_hangs_is_killed_once_and_its_owner_told(frail):
-    frail.workers[0].stop()
-    strict = frail.stack.start_worker("strict", "--time-limit", "4", JOB_TIMEOUT_S="2")
-    await frail.stack.workers_are_ready(strict)
-    user = frail.telegram.user("Hang")
-    frail.telegram.misbehaves("editMessageMedia", Hang(), times=1, chat=user)  # a wait that no stop reaches
-    photo = await user.sends_photo(picture(16, 16))
-    await user.receives_text(containing=en.failed("timeout"), timeout=90)
-    assert ((await frail.job_of(photo)).state, (await frail.job_of(photo)).attempt) == (JobState.FAILED, 1)
-    await user.sends_photo(picture(16, 16))
-    await user.receives_document(timeout=60)
 
 
 async def test_a_chat_under_a_long_flood_wait_holds_up_nobody_else_and_gets_its_picture(frail):
