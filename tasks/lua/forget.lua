@@ -21,7 +21,10 @@ for _, id in ipairs(redis.call('ZRANGE', records, 0, ARGV[2] - 1)) do
     redis.call('SREM', user, id)
     redis.call('ZREM', records, id)
 end
-if redis.call('SCARD', user) == 0 then redis.call('HDEL', 'restora:tags', ARGV[1]) end
+if redis.call('SCARD', user) == 0 then
+    redis.call('HDEL', 'restora:tags', ARGV[1])
+    redis.call('ZREM', 'restora:turns', ARGV[1]) -- of versions that keep the turns of the queue there
+end
 -- What was deleted still stands in the append-only file until that is written anew; a janitor sees to it.
 if #answer > 0 then redis.call('SET', 'restora:forgotten', 1) end
 return answer
