@@ -8,6 +8,8 @@ from typing import Any
 
 from redis import Redis
 
+PASSING_MS = 60_000
+
 
 def everything_in(redis: Redis) -> Iterator[tuple[str, str]]:
     """Every key with every value in it, and each key's own name, as text."""
@@ -27,9 +29,11 @@ def everything_in(redis: Redis) -> Iterator[tuple[str, str]]:
 
 
 def traces_in_redis(redis: Redis, marks: Iterable[str]) -> list[tuple[str, str]]:
-    """Where any of ``marks`` stands: key and value."""
+    """Where any of ``marks`` stands: key and value; but for what goes by itself within a minute, such as the time until
+    which a chat may get no other message."""
     sought = list(marks)
-    return [(key, value) for key, value in everything_in(redis) if any(mark in value for mark in sought)]
+    found = [(key, value) for key, value in everything_in(redis) if any(mark in value for mark in sought)]
+    return [(key, value) for key, value in found if not 0 < redis.pttl(key) <= PASSING_MS]
 
 
 def traces_on_disk(folders: Iterable[Path], marks: Iterable[str | bytes]) -> list[tuple[Path, bytes]]:

@@ -69,13 +69,22 @@ async def lives(town, user):
     return messages, [str(user.id), *(message.file_id for message in messages)]
 
 
-async def file_was_written_anew(town):
+async def file_was_written_anew(town, marks):
+    """Wait for the janitor's rewrite; once more if a message to the forgotten chat was counted after the first."""
     redis = town.stack.store.redis
 
     async def holds():
         return not redis.exists("restora:forgotten") and not redis.info("persistence")["aof_rewrite_in_progress"]
 
+    async def nothing_passes_by():
+        return not any(mark in value for _, value in everything_in(redis) for mark in marks)
+
     await eventually(holds)
+    if aof_traces(town, marks):
+        await eventually(nothing_passes_by)
+        redis.delete("restora:rewritten")
+        redis.set("restora:forgotten", 1)
+        await eventually(holds)
 
 
 def aof_traces(town, marks):
@@ -109,7 +118,7 @@ async def test_who_is_forgotten_leaves_no_trace_in_redis_on_the_disk_or_in_logs(
     status = next(message for message in ann.chat.messages if message.from_bot and message.reply_to is running)
     await ann.sees(status, containing=en.cancelled())
     assert traces_in_redis(redis, anns) == []
-    await file_was_written_anew(hamlet)
+    await file_was_written_anew(hamlet, anns)
     assert aof_traces(hamlet, anns) == []
     assert aof_traces(hamlet, bens)
     marks = anns if PSEUDONYMOUS else anns[1:]
@@ -133,7 +142,7 @@ async def test_a_result_on_its_way_arrives_and_brings_no_record_back(hamlet):
     await next_one.sends_photo(picture(8, 8))
     await next_one.receives_document(timeout=30)  # so the worker is done with the one before
     assert traces_in_redis(hamlet.stack.store.redis, [str(user.id), photo.file_id]) == []
-    await file_was_written_anew(hamlet)
+    await file_was_written_anew(hamlet, [str(user.id), photo.file_id])
     assert aof_traces(hamlet, [str(user.id), photo.file_id]) == []
 
 
