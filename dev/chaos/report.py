@@ -44,6 +44,9 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Everything, with times in seconds from the beginning of the run."""
+        recovered: dict[bool, list[float]] = {True: [], False: []}  # by whether another worker was left
+        for one in self.recoveries:
+            recovered[not one.fault.startswith("all")].append(one.seconds)
         calm, disturbed = cancel_times(self.evidence, self.freed, self.broken)
         return {
             "seed": self.settings.seed,
@@ -60,7 +63,8 @@ class Report:
             "restarts": dict(self.restarts),
             "ended_by_themselves": list(self.ended_by_themselves),
             "wishes_not_done": self.not_done,
-            "recovery_s": Spread(seconds=[one.seconds for one in self.recoveries]).to_json(),
+            "recovery_s": Spread(seconds=recovered[True]).to_json(),
+            "recovery_after_all_s": Spread(seconds=recovered[False]).to_json(),
             "cancel_s": Spread(seconds=calm).to_json(),
             "cancel_disturbed_s": Spread(seconds=disturbed).to_json(),
             "window_s": {way: Spread(seconds=widths).to_json() for way, widths in windows(self.evidence).items()},
@@ -92,7 +96,8 @@ class Report:
             _row("documents that belong to nobody ✗", str(len(self.account.strays))),
             _row("workers deaf in the end ✗", str(len(self.deaf))),
             "",
-            _row("recovered after the loss of a worker", _spread(told["recovery_s"])),
+            _row("claimed again after the loss of a worker", _spread(told["recovery_s"])),
+            _row("the same after the loss of all workers", _spread(told["recovery_after_all_s"])),
             _row("cancelled: from the wish to a free worker", _spread(told["cancel_s"])),
             _row("the same while something was broken", _spread(told["cancel_disturbed_s"])),
             _row("window of an edited result (harmless)", _spread(told["window_s"]["edited"])),

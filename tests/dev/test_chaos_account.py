@@ -17,6 +17,7 @@ from dev.chaos.plot import draw_course
 from dev.chaos.report import Report
 from dev.chaos.script import FAULTS, Settings, write_script
 from dev.chaos.signatures import numbered_picture, read_number
+from dev.chaos.timings import Recovery
 from tasks.messages import Job, JobState
 
 en = BotTexts("en")
@@ -202,6 +203,13 @@ def test_the_window_is_the_time_from_the_chat_to_the_store():
     told = report(evidence(job(), sent_anew)).to_json()["window_s"]
     assert (told["sent"]["median"], told["edited"]["count"]) == (1.0, 0)
     assert report(evidence(job(), document(7))).to_json()["window_s"]["edited"]["median"] == pytest.approx(0.1)
+
+
+def test_a_job_that_had_to_wait_for_a_new_worker_is_not_counted_among_those_that_had_not():
+    lost = [("worker killed", 4.0), ("all workers killed", 9.0)]
+    recoveries = tuple(Recovery(job_id="9:501:1", fault=fault, seconds=seconds) for fault, seconds in lost)
+    told = replace(report(KEPT[Fate.DELIVERED]), recoveries=recoveries).to_json()
+    assert (told["recovery_s"]["max"], told["recovery_after_all_s"]["max"]) == (4.0, 9.0)
 
 
 def test_a_seed_writes_the_same_script_again_and_another_one_a_different_script():
