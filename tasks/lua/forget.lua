@@ -1,8 +1,11 @@
 -- Forget a user: every record of theirs, open or over, and every place their number or one of their jobs stands in.
 -- All in one step, so that nobody meets half of it; the scripts that workers call do nothing for a record that is gone.
+-- with parts/tally.lua
 -- ARGV: user id, how many records to take at most (a script holds everybody up; ask again until nothing is answered)
 -- Answer: {{field, value, ...} of the record as it was, ...}
 local user, records = 'restora:user:' .. ARGV[1], 'restora:records:' .. ARGV[1]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = {}
 for _, id in ipairs(redis.call('ZRANGE', records, 0, ARGV[2] - 1)) do
     local job = 'restora:job:' .. id
@@ -13,6 +16,7 @@ for _, id in ipairs(redis.call('ZRANGE', records, 0, ARGV[2] - 1)) do
             redis.call('ZREM', 'restora:queue:' .. held[3], held[4])
             redis.call('DECR', 'restora:queued')
         end
+        if held[1] == 'queued' or held[1] == 'running' then tally(now, 'cancelled') end
         redis.call('DEL', job)
     end
     redis.call('ZREM', 'restora:aside', id)

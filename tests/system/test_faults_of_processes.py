@@ -47,10 +47,7 @@ async def test_a_hint_that_dies_with_its_worker_costs_time_but_no_picture(frail)
     os.kill(worker.pid, signal.SIGSTOP)
     photo = await user.sends_photo(picture(16, 16))
     await user.receives_message()
-    async with asyncio.timeout(10):
-        while frail.stack.store.hints("restore"):
-            await asyncio.sleep(0.05)
-    worker.kill()
+    worker.kill()  # usually with the hint in its socket; where it was between two questions the hint stays in the list
     frail.workers.append(frail.stack.start_worker("another"))
     document = await user.receives_document(timeout=60)
     assert document.reply_to is photo
