@@ -99,7 +99,9 @@ def _first_that_fits(writer: _Writer, ways: list[Attempt], max_bytes: int) -> tu
 class _Writer:
     """Writes one picture in several ways, and learns how large the files get."""
 
-    def __init__(self, picture: Picture, packet: bytes | None, threads: int, should_stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, picture: Picture, packet: bytes | None, threads: int, should_stop: Callable[[], bool] = never
+    ) -> None:
         self._picture, self._packet, self._threads, self._should_stop = picture, packet, threads, should_stop
         self._estimates: dict[Attempt, float] = {}
         self._errors: dict[tuple[FileFormat, tuple[int, int]], float] = {}  # whole file over estimate
