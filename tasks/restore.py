@@ -86,6 +86,7 @@ class Workshop:
     job_timeout_s: float
     idle_since: float | None = field(default_factory=time.monotonic)
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
+    _unflagged: set[str] = field(default_factory=set, init=False)  # jobs that were sent again while Redis was away
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -165,7 +166,7 @@ class Workshop:
         except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
             self._kept.put(job.id, restored)
             raise
-        self._persist(lambda: self.store.finish(delivering, JobState.DONE))
+        self._persist(lambda: self._end(delivering, JobState.DONE))
         if silent:
             self.door.announce(delivering)
         logger.info("%s", restored.choice)
@@ -268,7 +269,15 @@ class Workshop:
         try:
             self.store.mark_resent(job)
         except RedisError as error:
-            logger.warning("the result may come twice, which could not be noted: %s", error)
+            logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
+            self._unflagged.add(job.id)
+
+    def _end(self, job: Job, state: JobState, error: str = "") -> bool:
+        if job.id in self._unflagged:
+            self.store.mark_resent(job)
+        ended = self.store.finish(job, state, error=error)
+        self._unflagged.discard(job.id)
+        return ended
 
     def _put_aside(self, job: Job, seconds: float) -> None:
         """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
@@ -285,7 +294,7 @@ class Workshop:
             self.ring(job.queue)
 
     def _fail(self, job: Job, code: str) -> None:
-        if not self._persist(lambda: self.store.finish(job, JobState.FAILED, error=code)):
+        if not self._persist(lambda: self._end(job, JobState.FAILED, code)):
             return
         failed = self.store.get(job.id)
         if failed is not None:
