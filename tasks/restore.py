@@ -94,6 +94,7 @@ class Workshop:
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
     telling: Lock = field(default_factory=Lock)  # one status text at a time: the last word comes last
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
+    _unflagged: set[str] = field(default_factory=set, init=False)  # jobs that were sent again while Redis was away
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none.
@@ -193,7 +194,7 @@ class Workshop:
         except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
             self._kept.put(job.id, restored)
             raise
-        self._persist(lambda: self.store.finish(delivering, JobState.DONE))
+        self._persist(lambda: self._end(delivering, JobState.DONE))
         if silent:
             self.door.announce(delivering)
         _note_done(restored)
@@ -314,14 +315,25 @@ class Workshop:
         try:
             self.store.mark_resent(job)
         except RedisError as error:
-            logger.warning("the result may come twice, which could not be noted: %s", error)
+            logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
+            self._unflagged.add(job.id)
+
+    def _end(self, job: Job, state: JobState, error: str = "") -> bool:
+        if job.id in self._unflagged:
+            self.store.mark_resent(job)
+        ended = self.store.finish(job, state, error=error)
+        self._unflagged.discard(job.id)
+        return ended
 
     def _put_aside(self, job: Job, seconds: float) -> None:
         """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
         if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
             self._fail(job, "telegram")
         else:
-            self._persist(lambda: self.store.release(job, blameless=True, aside_s=min(seconds, LONGEST_ASIDE_S)))
+            aside_s = min(seconds, LONGEST_ASIDE_S)
+            if not self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s)):
+                self._kept.take(job.id)  # cancelled or forgotten meanwhile: nobody will ask for the result
+                return
             _count_end("aside")
             logger.warning("put aside for %(aside_s).0f s", {"aside_s": seconds})
 
@@ -333,7 +345,7 @@ class Workshop:
             self.ring(job.queue)
 
     def _fail(self, job: Job, code: str) -> None:
-        if not self._persist(lambda: self.store.finish(job, JobState.FAILED, error=code)):
+        if not self._persist(lambda: self._end(job, JobState.FAILED, code)):
             return
         _count_end(code)
         failed = self.store.get(job.id)

@@ -21,8 +21,12 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those of ``tests/system`` too, which share a running town."""
+    """Keep the tests of a file in one process, and those of ``tests/system`` too, which share a running town.
+
+    Those come first: they take longest, and wait more than they compute.
+    """
     system = REPOSITORY / "tests" / "system"
+    items.sort(key=lambda item: not item.path.is_relative_to(system))
     for item in items:
         group = "system" if item.path.is_relative_to(system) else item.path.relative_to(REPOSITORY).as_posix()
         item.add_marker(pytest.mark.xdist_group(group))

@@ -140,9 +140,11 @@ def _fate(sent: Sent, job: Job | None, evidence: Evidence, chats: _Chats) -> tup
     if job.state not in FINAL_STATES:
         return Fate.LOST, f"never ended: {job.state}, attempt {job.attempt}"
     copies = _copies(chats.documents[sent.chat_id, sent.number])
+    closed = any(at > sent.at for at in evidence.closed.get(sent.chat_id, ()))
+    if closed and copies == 1 and job.error == "chat_closed":
+        return Fate.CLOSED, "its answer got lost, and then its owner closed the chat, with the result in it"
     if copies or job.state is JobState.DONE:
         return _fate_by_copies(job, copies)
-    closed = any(at > sent.at for at in evidence.closed.get(sent.chat_id, ()))
     if job.state is JobState.FAILED:
         return _fate_of_failed(job, said, texts, closed=closed)
     return _fate_of_cancelled(sent, said, texts, chats, closed=closed)

@@ -127,6 +127,11 @@ def test_a_document_that_answers_nothing_and_shows_nobodys_picture_is_a_stray():
     assert (account.holds, len(account.strays), account.verdicts[0].fate) == (False, 1, Fate.DELIVERED)
 
 
+def test_a_result_whose_answer_got_lost_before_its_owner_closed_the_chat_contradicts_nothing():
+    closed = evidence(job(JobState.FAILED, error="chat_closed"), document(7), closed={ANN: (104.95,)})
+    assert draw_account(closed).verdicts[0].fate is Fate.CLOSED
+
+
 def test_a_result_deleted_after_it_came_is_delivered_and_its_repetition_is_not_a_second_one():
     deleted = document(7, deleted=True)
     assert draw_account(evidence(job(), deleted)).verdicts[0].fate is Fate.DELIVERED
