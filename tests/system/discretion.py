@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tasks.logs
 from emulator import Emulator
 
 RARE_LENGTH = 8  # characters of a name that cannot stand in a log by chance, as "Max" and "photo.png" do
-# A log that names jobs by a pseudonym need not name chats.
-PSEUDONYMOUS = hasattr(tasks.logs, "job_name")
 
 
 def give_everybody_a_rare_name(telegram: Emulator) -> None:
@@ -47,11 +44,9 @@ def marks_of(telegram: Emulator) -> Iterator[tuple[str, bytes]]:
         names = (person.account.first_name, person.account.last_name, person.account.username)
         for name in filter(None, names):
             yield from in_all_spellings("a name", name)
-        if PSEUDONYMOUS:
-            yield "the number of a person", str(person.id).encode()
+        yield "the number of a person", str(person.id).encode()
     for chat in telegram.state.chats.values():
-        if PSEUDONYMOUS:
-            yield "the number of a chat", str(chat.id).encode()
+        yield "the number of a chat", str(chat.id).encode()
     for file in telegram.state.files._files.values():  # there is no other way to all of them
         yield "a file's id", file.file_id.encode()
         yield "a file's other id", file.file_unique_id.encode()

@@ -21,7 +21,7 @@ from emulator import BadGateway, Reset, ServerError, Slow
 from tasks.broker import TASK_NAME
 from tasks.messages import JobState
 from tests.system.conftest import grainy_photo, opened, picture, running_town
-from tests.system.discretion import PSEUDONYMOUS, indiscretions, log_files
+from tests.system.discretion import indiscretions, log_files
 from tests.traces import everything_in, traces_in_redis, traces_on_disk
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -121,8 +121,7 @@ async def test_who_is_forgotten_leaves_no_trace_in_redis_on_the_disk_or_in_logs(
     await file_was_written_anew(hamlet, anns)
     assert aof_traces(hamlet, anns) == []
     assert aof_traces(hamlet, bens)
-    marks = anns if PSEUDONYMOUS else anns[1:]
-    assert traces_on_disk([hamlet.temporary, hamlet.stack.folder], marks) == []
+    assert traces_on_disk([hamlet.temporary, hamlet.stack.folder], anns) == []
     assert [(await hamlet.job_of(message)).user_id for message in (*bens_messages, waiting)] == [ben.id] * 4
     assert len([message for message in ann.chat.messages if message.from_bot and message.kind == "document"]) == 2
     assert int(redis.get("restora:queued")) == 0
