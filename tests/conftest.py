@@ -20,6 +20,7 @@ prepare_process()  # before any test imports torch
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process, and those of ``tests/system`` too, which share a running town.
 
