@@ -37,7 +37,7 @@ demo: startable ## a scripted user talks to the real bot; pictures under var/dem
 	@$(BIN)/python -m dev.demo
 
 test: weights ## run the tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
 
 chaos: startable ## break everything under load and account for every picture: make chaos SEED=1 JOBS=500
 	@$(BIN)/python -m dev.chaos $(if $(SEED),--seed "$(SEED)") $(if $(JOBS),--jobs "$(JOBS)") $(OPTIONS)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,19 +19,25 @@ from tasks.store import JobStore, connect
 prepare_process()  # before any test imports torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+SYSTEM = "tests/system/"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, and those of ``tests/system`` too, which share a running town.
+    """Put ``tests/system`` first: where several processes run the tests, it takes one of them longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SYSTEM))
 
-    Those come first: they take longest, and wait more than they compute.
-    """
-    system = REPOSITORY / "tests" / "system"
-    items.sort(key=lambda item: not item.path.is_relative_to(system))
-    for item in items:
-        group = "system" if item.path.is_relative_to(system) else item.path.relative_to(REPOSITORY).as_posix()
-        item.add_marker(pytest.mark.xdist_group(group))
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a process whole files, and all of ``tests/system`` to one, since those share a running town."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class BySharing(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            scope: str = super()._split_scope(nodeid)
+            return SYSTEM if scope.startswith(SYSTEM) else scope
+
+    return BySharing(config, log)
 
 
 @pytest.fixture(scope="session")
