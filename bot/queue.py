@@ -82,7 +82,8 @@ class JobQueue:
 
     async def forget(self, user_id: int) -> list[Job]:
         """Delete everything about this user; tells the records as they were."""
-        return await _patiently(lambda: self._store.forget(user_id))
+        met: list[Job] = []
+        return await _patiently(lambda: self._store.forget(user_id, met=met))
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:

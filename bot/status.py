@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import partial
+
 from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest
 from aiogram.types import Message
 
 from bot.keyboards import cancel_keyboard
+from bot.outbox import Outbox
 from bot.queue import JobQueue
 from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, Accepted, Job, JobState
@@ -23,6 +27,12 @@ async def show_status(message: Message, accepted: Accepted, *, jobs: JobQueue, t
         await jobs.mark_told(accepted.job)
     elif state in FINAL_STATES or state is JobState.DELIVERING:
         await status.delete()  # the worker was quicker and answered with a message of its own
+
+
+def post_cancelled(stopped: Iterable[Job], *, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+    """Have the status messages changed in no answer's way: one a second is all that Telegram takes in a chat."""
+    for job in stopped:
+        outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
 
 
 async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:

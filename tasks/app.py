@@ -191,6 +191,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,
         leave=_end_parent,
+        tidy=workshop.tidy,
     )
     Process.janitor.start()
     models = ", ".join(card.models)

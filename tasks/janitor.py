@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from redis import RedisError, ResponseError
 
@@ -20,7 +21,7 @@ from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE
 from tasks.door import Door
 from tasks.health import is_deaf
 from tasks.logs import job_context
-from tasks.messages import FINAL_STATES, Job, WorkerCard
+from tasks.messages import FINAL_STATES, Job, JobState, WorkerCard
 from tasks.store import JobStore
 from tasks.telegram import TelegramError
 from tasks.texts import Texts
@@ -33,6 +34,7 @@ HINTS_AT_ONCE = 20
 LEAVES_WHEN_DEAF_FOR_S = 60.0  # after which Celery would have found its way back to Redis
 FORCED_AFTER_S = 30.0
 PLACES_EVERY_S = 10.0
+TOLD_IN_A_ROUND = 20
 PLACES_SHOWN = 20  # beyond that a place changes too rarely to be worth an edit
 
 
@@ -49,14 +51,16 @@ class Janitor:
         lease_s: float,
         longest_run_s: float,
         leave: Callable[[bool], object] = lambda _by_force: None,
+        tidy: Callable[[], object] = lambda: None,
     ) -> None:
         """The arguments are what a worker knows and can do.
 
         ``card`` says what it is at this moment, ``ring`` tells workers of a queue that there is work, ``leave`` ends
-        it, by force if need be, as it does not hear of work any more.
+        it, by force if need be, as it does not hear of work any more, ``tidy`` drops what it has kept for too long.
         """
         self._card = card
         self._leave = leave
+        self._tidy = tidy
         self._deaf_since: float | None = None  # monotonic, over rounds that all succeeded
         self._asked_to_leave: float | None = None  # monotonic
         self._upkeep = Upkeep(store, ring=ring, lease_s=lease_s, longest_run_s=longest_run_s)
@@ -83,6 +87,7 @@ class Janitor:
     def _keep_house(self) -> None:
         card = self._card()
         self._upkeep.make_round(card.queues)
+        self._tidy()
         self._store.announce(card)  # last: a worker whose rounds fail may not look well
         self._leave_when_deaf(card)
 
@@ -192,9 +197,12 @@ class Messenger:
 
     def apologise_for_others(self) -> None:
         """Tell the owners of failed and cancelled jobs what nobody else could tell them."""
-        for job in self._store.take_untold():
-            with job_context(job.id):
-                apologise(self._store, self._door, job)
+        for _ in range(TOLD_IN_A_ROUND):
+            due = self._store.take_untold()  # one at a time: telling takes its time, and others tell meanwhile
+            if not due:
+                return
+            with job_context(due[0].id):
+                apologise(self._store, self._door, due[0])
 
     def show_places(self, queues: tuple[str, ...]) -> None:
         """Edit the status messages of waiting jobs whose place has changed since the last call."""
@@ -218,7 +226,9 @@ class Messenger:
         try:
             self._door.show(job, text, cancellable=True)
             now = self._store.get(job.id)
-            if now is not None and now.state in FINAL_STATES:  # it ended while we wrote: do not leave it looking alive
+            if now is None:  # forgotten while we wrote
+                now = replace(job, state=JobState.CANCELLED)
+            if now.state in FINAL_STATES:  # it ended while we wrote: do not leave it looking alive
                 self._door.settle(now, last_word(now))
         except TelegramError as error:
             logger.info("a place could not be shown: %s", error)

@@ -39,6 +39,7 @@ class Lease(Beside):
         self.progress = 0.0
         self.status_message_id = job.status_message_id
         self.reason: StopReason | None = None
+        self.telling = threading.Lock()  # one status text at a time: the last word comes last
         self._store = store
         self._lease_s = lease_s
         self._timeout_s = timeout_s

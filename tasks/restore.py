@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from filelock import BaseFileLock, Timeout
@@ -23,7 +23,7 @@ from tasks.door import Document, Door, result_name
 from tasks.kept import KeptResults
 from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
-from tasks.messages import Job, JobState
+from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.progress import ProgressReporter
 from tasks.store import MAX_ATTEMPTS, JobStore
 from tasks.telegram import (
@@ -92,7 +92,6 @@ class Workshop:
     idle_since: float | None = field(default_factory=time.monotonic)
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
-    telling: Lock = field(default_factory=Lock)  # one status text at a time: the last word comes last
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
     _unflagged: set[str] = field(default_factory=set, init=False)  # jobs that were sent again while Redis was away
 
@@ -133,6 +132,15 @@ class Workshop:
             with suppress(RedisError):
                 metrics.observe("restora_cancel_seconds", max(0.0, self.store.elapsed_s(cancelled_ms)))
 
+    def tidy(self) -> None:
+        """Drop results that wait to be delivered once more, of jobs that nobody waits for any more."""
+
+        def is_over(job_id: str) -> bool:
+            job = self.store.get(job_id)
+            return job is None or job.state in FINAL_STATES
+
+        self._kept.drop(is_over)
+
     def close(self) -> None:
         """End what the restorer keeps running beside this process."""
         self.restorer.close()
@@ -150,12 +158,26 @@ class Workshop:
                 if lease.is_overdue():
                     self._fail(job, "timeout")
                 else:
-                    self.store.release(job, blameless=True)
-                    _count_end("handed_back")
-                    logger.info("handed back, this worker is leaving")
+                    self._hand_back(job)
                 raise
 
+    def _hand_back(self, job: Job) -> None:
+        try:
+            self.store.release(job, blameless=True)
+        except RedisError as error:  # must not take the place of the order to leave
+            logger.warning("left to the janitor, Redis does not answer: %s", error)
+        else:
+            _count_end("handed_back")
+            logger.info("handed back, this worker is leaving")
+
     def _run(self, job: Job) -> None:
+        try:
+            self._run_to_its_end(job)
+        except RedisError as error:
+            self._kept.take(job.id)
+            logger.warning("left to the janitor, Redis does not answer: %s", error)
+
+    def _run_to_its_end(self, job: Job) -> None:
         try:
             self._run_under_lease(job)
         except JobFailedError as failure:
@@ -165,15 +187,15 @@ class Workshop:
             logger.info("the chat is closed to us")
             self._fail(job, "chat_closed")
         except TelegramBusyError as busy:
-            self._put_aside(job, busy.retry_after_s)
+            self._put_aside(job, busy.retry_after_s, unsent=True)
         except TelegramError as error:
             logger.warning("Telegram does not answer: %s", error)
             self._put_aside(job, ASIDE_S)
         except DeviceError as error:
             logger.warning("the device failed: %s", error)
             self._try_again_or_fail(job, error.code)
-        except RedisError as error:
-            logger.warning("left to the janitor, Redis does not answer: %s", error)
+        except RedisError:
+            raise
         except Exception:  # the outermost boundary of a job: it is reported, and the worker lives on
             logger.exception("failed unexpectedly")
             self._try_again_or_fail(job, "internal")
@@ -223,7 +245,7 @@ class Workshop:
         texts = Texts(job.locale)
 
         def show(fraction: float) -> None:
-            with self.telling:
+            with lease.telling:
                 if not (lease.should_stop() or reporter.ended.is_set()):
                     current = replace(job, status_message_id=lease.status_message_id)
                     self.door.show(current, texts.running(fraction), cancellable=True)
@@ -298,11 +320,11 @@ class Workshop:
         _count_end("cancelled")
         logger.info("cancelled")
         # Beside the next job: Telegram may take its time, and the bot has said it already unless we spoke over it.
-        Thread(target=copy_context().run, args=(self._settle, stored), name="settle", daemon=True).start()
+        Thread(target=copy_context().run, args=(self._settle, stored, lease), name="settle", daemon=True).start()
 
-    def _settle(self, job: Job) -> None:
+    def _settle(self, job: Job, lease: Lease) -> None:
         try:
-            with self.telling:
+            with lease.telling:
                 self.door.settle(job, Texts(job.locale).cancelled())
         except TelegramError as error:
             logger.info("the cancellation could not be shown: %s", error)
@@ -325,17 +347,17 @@ class Workshop:
         self._unflagged.discard(job.id)
         return ended
 
-    def _put_aside(self, job: Job, seconds: float) -> None:
+    def _put_aside(self, job: Job, seconds: float, *, unsent: bool = False) -> None:
         """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
         if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
             self._fail(job, "telegram")
         else:
             aside_s = min(seconds, LONGEST_ASIDE_S)
-            if not self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s)):
+            if not self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s, unsent=unsent)):
                 self._kept.take(job.id)  # cancelled or forgotten meanwhile: nobody will ask for the result
                 return
             _count_end("aside")
-            logger.warning("put aside for %(aside_s).0f s", {"aside_s": seconds})
+            logger.warning("put aside for %(aside_s).0f s", {"aside_s": aside_s})
 
     def _try_again_or_fail(self, job: Job, code: str) -> None:
         if job.tries >= MAX_ATTEMPTS:
@@ -350,8 +372,7 @@ class Workshop:
         _count_end(code)
         failed = self.store.get(job.id)
         if failed is not None:
-            with self.telling:
-                apologise(self.store, self.door, failed)
+            apologise(self.store, self.door, failed)
 
     def _persist(self, change: Callable[[], T]) -> T:
         """Make a change of state outlast a restart of Redis: minutes of work hang on it."""

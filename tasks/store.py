@@ -9,14 +9,15 @@ A worker holds a job under a lease and names its attempt in every write, so one 
 wakes up again can change nothing. The scripts are in ``tasks/lua``, one per change.
 
 Keys, all under ``restora:``: ``job:ID`` the record; ``queue:NAME`` waiting jobs in the order they will be taken;
-``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock``, ``turns`` and ``work`` the
-fair clock, until when on it each user's share is given away, and what the job taken last costs; ``leases`` when each
-running job's lease ends; ``user:ID`` a user's open jobs; ``records:ID`` all of a user's jobs that are remembered;
-``untold`` ended jobs whose owner does not know yet; ``workers`` and ``cards`` who is alive and what they say of
-themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has handled; ``ends`` and
-``stats:N`` how jobs ended, counted (:mod:`tasks.stats`); ``forgotten`` that Redis's file still has something that was
-deleted on somebody's wish, ``rewritten`` that it was written anew lately. ``sending`` and ``silence`` belong to
-:mod:`tasks.budget`.
+``aside`` waiting jobs that are not due yet; ``queued`` how many wait over all; ``clock``, ``turns``, ``taken`` and
+``work`` the fair clock, until when on it each user's share is given away and was used, and what the job taken last
+costs; ``leases`` when each running job's lease ends; ``user:ID`` a user's open jobs; ``records:ID`` all of a user's
+jobs that are remembered; ``untold`` ended jobs whose owner does not know yet; ``workers`` and ``cards`` who is alive
+and what they say of themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has
+handled; ``leader`` which worker keeps the shown places true; ``bot`` that the bot polls; ``sequence`` numbers entries;
+``ends`` and ``stats:N`` how jobs ended, counted (:mod:`tasks.stats`); ``forgotten`` how often Redis's file still has
+something that was deleted on somebody's wish, ``rewritten`` that it was written anew lately. ``sending`` and
+``silence`` belong to :mod:`tasks.budget`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from dataclasses import asdict
 from importlib import resources
 from typing import Any, cast
 
-from redis import Redis, RedisError, ResponseError
+from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
@@ -125,16 +126,24 @@ class JobStore:
         jobs = self._get_all(answer[::2])
         return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
 
-    def forget(self, user_id: int) -> list[Job]:
+    def forget(self, user_id: int, *, met: list[Job] | None = None) -> list[Job]:
         """Delete everything about a user; tells the records as they were.
+
+        ``met`` is added to as records go: whoever tries again after an error goes on with the same list.
 
         Open jobs are over with that: whoever works on one learns at the next renewal that it is not theirs any more,
         and can write nothing. What is in state ``delivering`` may still arrive.
         """
-        met: list[Job] = []
-        while answer := self._run("forget", user_id, FORGOTTEN_AT_ONCE):
-            met += [job for job in map(_job, answer) if job is not None]
-        return met
+        met = [] if met is None else met
+        # An answer that gets lost takes records along that nobody else will ever show as stopped.
+        known = {job.id for job in met}
+        met += [job for job in self.open_jobs(user_id) if job.id not in known]
+        while True:
+            looked_at, records = self._run("forget", user_id, FORGOTTEN_AT_ONCE)
+            as_they_were = {job.id: job for job in map(_job, records) if job is not None}
+            met[:] = [as_they_were.pop(job.id, job) for job in met] + list(as_they_were.values())
+            if not looked_at:
+                return met
 
     def rewrite_log(self) -> bool:
         """Have Redis write its append-only file anew when it still has what was forgotten; tells whether it began.
@@ -143,20 +152,14 @@ class JobStore:
 
         Raises:
             redis.ResponseError: it does not do so now, or not for us; it will be asked again.
+            redis.RedisError: nobody knows whether it began; it will be asked again, too.
         """
-        if not self.redis.exists("restora:forgotten") or not self.redis.set(
-            "restora:rewritten", 1, nx=True, ex=REWRITE_EVERY_S
-        ):
+        forgotten = self.redis.get("restora:forgotten")
+        if forgotten is None or not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
             return False
-        self.redis.delete("restora:forgotten")
-        try:
-            self.redis.bgrewriteaof()
-        except ResponseError:  # one is under way that began too early, or we are not allowed to
-            pipeline = self.redis.pipeline()
-            pipeline.set("restora:forgotten", 1)
-            pipeline.expire("restora:rewritten", REWRITE_REFUSED_S)
-            pipeline.execute()
-            raise
+        self.redis.bgrewriteaof()
+        # Only now, and only if nobody was forgotten meanwhile: an answer that gets lost may not lose the wish with it.
+        self._run("rewritten", str(forgotten), REWRITE_EVERY_S)
         return True
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
@@ -189,12 +192,13 @@ class JobStore:
         """Note that the result may have been sent twice."""
         self._run("resent", job.id, job.attempt)
 
-    def release(self, job: Job, *, blameless: bool, aside_s: float = 0.0) -> bool:
+    def release(self, job: Job, *, blameless: bool, aside_s: float = 0.0, unsent: bool = False) -> bool:
         """Give a job back to its place in the queue, after ``aside_s`` if that is not zero.
 
-        A ``blameless`` attempt does not count towards the limit.
+        A ``blameless`` attempt does not count towards the limit. A job in state ``delivering`` may have been delivered,
+        and is flagged, unless it is ``unsent``: Telegram has said that it did not take the result.
         """
-        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s)))
+        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), unsent))
 
     def sweep(self, *, longest_run_s: float) -> tuple[list[str], list[str]]:
         """Queue jobs of silent workers again, fail those that had enough attempts or time; bring back what is due.
@@ -212,9 +216,9 @@ class JobStore:
             moved += part
         return moved
 
-    def take_untold(self) -> list[Job]:
+    def take_untold(self, most: int = 1) -> list[Job]:
         """Ended jobs whose owner is due to be told; until :meth:`mark_told` they come up again every minute."""
-        due = cast("list[str]", self._run("untold", _ms(TELL_AGAIN_AFTER_S)))
+        due = cast("list[str]", self._run("untold", _ms(TELL_AGAIN_AFTER_S), most))
         found = {job_id: self.get(job_id) for job_id in due}
         for job_id in (job_id for job_id, job in found.items() if job is None):
             self.redis.zrem("restora:untold", job_id)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from aiogram import F, Router
+from aiogram import Bot, F, Router
 from aiogram.filters import Command, CommandStart, or_f
 from aiogram.types import Message
 
@@ -12,7 +10,7 @@ from bot.intake import owner_id
 from bot.keyboards import main_keyboard
 from bot.outbox import Outbox
 from bot.queue import JobQueue
-from bot.status import show_cancelled
+from bot.status import post_cancelled
 from bot.texts import BotTexts
 from tasks.catalog import locales
 from tasks.messages import Cancelled, Job, JobState
@@ -44,7 +42,7 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
     outbox.post(message.chat.id, lambda: message.answer(texts.help(), reply_markup=main_keyboard(texts)))
 
 
-async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+async def upscale_image(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     said_in = (message.chat.id, message.message_id)
     met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
     stopped = _stopped(met)
@@ -52,24 +50,16 @@ async def upscale_image(message: Message, texts: BotTexts, jobs: JobQueue, outbo
     if stopped:
         text = texts.stopped_overlong(len(stopped)) + "\n" + text
     outbox.post(message.chat.id, lambda: message.answer(text))
-    _show_stopped(message, stopped, texts, jobs, outbox)
+    post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
 
 
-async def restart(message: Message, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+async def restart(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     met = await jobs.cancel_all(owner_id(message), said_in=(message.chat.id, message.message_id))
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
-    _show_stopped(message, stopped, texts, jobs, outbox)
+    post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
 
 
 def _stopped(met: list[Cancelled]) -> list[Job]:
     return [one.job for one in met if one.was is not JobState.DELIVERING]
-
-
-def _show_stopped(message: Message, stopped: list[Job], texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    """Change the status messages, in no answer's way: one a second is all that Telegram takes in a chat."""
-    bot = message.bot
-    if bot is not None:
-        for job in stopped:
-            outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from aiogram import Bot, Router
 from aiogram.filters import Command
 from aiogram.types import Message
@@ -11,7 +9,7 @@ from aiogram.types import Message
 from bot.intake import owner_id
 from bot.outbox import Outbox
 from bot.queue import JobQueue
-from bot.status import show_cancelled
+from bot.status import post_cancelled
 from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, JobState
 
@@ -32,7 +30,6 @@ async def forget(message: Message, bot: Bot, texts: BotTexts, jobs: JobQueue, ou
     met = await jobs.forget(owner_id(message))
     on_their_way = [job for job in met if job.state is JobState.DELIVERING]
     stopped = [job for job in met if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
-    for job in stopped:
-        outbox.post(job.chat_id, partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
     text = texts.forgotten(len(met), stopped=len(stopped), on_their_way=len(on_their_way))
     outbox.post(message.chat.id, lambda: message.answer(text))
+    post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)

@@ -1,7 +1,7 @@
 """Who sends faster than anybody can mean it is told so once, and then not heard until it is over.
 
-Counted in the memory of this process: there is one bot, what it counts is a minute old at most, and an update that is
-not heard should cost next to nothing, because those of other people wait behind it.
+Counted in the memory of this process: there is one bot, what it counts says nothing after a minute, and an update that
+is not heard should cost next to nothing, because those of other people wait behind it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from aiogram import BaseMiddleware
 from aiogram.enums import ChatType
-from aiogram.types import Message, TelegramObject, Update
+from aiogram.types import CallbackQuery, Message, TelegramObject, Update
 
 from bot.intake import owner_id
 from bot.outbox import Outbox
@@ -36,6 +36,7 @@ class _Count:
     level: float = 0.0
     time: float = 0.0
     flooding: bool = False
+    told: bool = False
 
 
 class Floods:
@@ -47,20 +48,24 @@ class Floods:
         self._counts: dict[int, _Count] = {}
         self._room = USERS_KEPT
 
-    def judge(self, user_id: int) -> Verdict:
-        """Count one; of a flood the first that is too much is "refused", all others are "ignored" until it is over."""
+    def judge(self, user_id: int, *, can_be_told: bool = True) -> Verdict:
+        """Count one; of a flood the first that ``can_be_told`` is "refused", all others "ignored" until it is over."""
         now = self._clock()
         if len(self._counts) > self._room:
             self._counts = {user: count for user, count in self._counts.items() if self._left(count, now) > 0}
             self._room = max(USERS_KEPT, 2 * len(self._counts))
         count = self._counts.setdefault(user_id, _Count(time=now))
         count.level, count.time = self._left(count, now), now
-        if count.flooding and count.level > self._limit * OVER_AT:
-            count.level = min(self._limit, count.level + 1)
-            return "ignored"
-        count.flooding = count.level + 1 > self._limit
+        goes_on = count.flooding and count.level > self._limit * OVER_AT
+        count.told = count.told and goes_on
+        count.flooding = goes_on or count.level + 1 > self._limit
         count.level = min(self._limit, count.level + 1)
-        return "refused" if count.flooding else "heard"
+        if not count.flooding:
+            return "heard"
+        if count.told or not can_be_told:
+            return "ignored"
+        count.told = True
+        return "refused"
 
     def _left(self, count: _Count, now: float) -> float:
         return max(0.0, count.level - (now - count.time) * self._limit / 60)
@@ -104,14 +109,21 @@ class FloodGate(BaseMiddleware):
         if isinstance(event, Update) and event.message:
             verdict = self._judge(event.message)
         elif isinstance(event, Update) and event.callback_query:
-            verdict = self._messages.judge(event.callback_query.from_user.id)
+            verdict = self._judge_press(event.callback_query)
         return await handler(event, data) if verdict == "heard" else None
 
+    def _judge_press(self, query: CallbackQuery) -> Verdict:
+        verdict = self._messages.judge(query.from_user.id)
+        if verdict == "refused":
+            logger.warning("a flood began, and is not listened to")
+            words = BotTexts(closest_locale(query.from_user.language_code))
+            self._outbox.post(query.id, lambda: query.answer(words.too_many_messages()))
+        return verdict
+
     def _judge(self, message: Message) -> Verdict:
-        verdict = self._messages.judge(owner_id(message))
-        if (
-            verdict == "refused" and message.chat.type == ChatType.PRIVATE
-        ):  # in a group it was not us who was written to
+        # In a group it was not us who was written to.
+        verdict = self._messages.judge(owner_id(message), can_be_told=message.chat.type == ChatType.PRIVATE)
+        if verdict == "refused":
             self._answer(message, _words(message).too_many_messages())
         if verdict == "heard" and (message.photo or message.document or message.sticker):
             verdict = self._pictures.judge(owner_id(message))

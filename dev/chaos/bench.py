@@ -21,7 +21,8 @@ from dev.chaos.script import Settings, write_script
 from dev.chaos.timings import freed_at, watch_losses
 from dev.chaos.town import Town
 from dev.stack import Stack
-from emulator import Emulator
+from emulator import TOKEN, Emulator
+from tasks.logs import name_jobs_with
 from tasks.messages import FINAL_STATES
 
 LOOK_EVERY_S = 1.0
@@ -62,6 +63,7 @@ async def run(settings: Settings, folder: Path, *, show: Show = lambda _ended, _
     """
     shutil.rmtree(folder, ignore_errors=True)
     script = write_script(settings)
+    name_jobs_with(TOKEN)  # as the logs do that are read in the end
     async with (
         Emulator.running() as telegram,
         Stack(folder, token=telegram.token, api_url=telegram.api_url, env=_environment(settings)) as stack,

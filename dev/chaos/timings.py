@@ -15,6 +15,7 @@ from redis import RedisError
 
 from dev.chaos.breaking import Breaker, Broken
 from dev.chaos.evidence import Evidence
+from tasks.logs import job_name
 from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.store import JobStore
 
@@ -83,7 +84,7 @@ async def _record(store: JobStore, name: str) -> Job | None:
 
 
 def freed_at(folder: Path) -> dict[str, list[float]]:
-    """When workers were free again after each job, by its id, in seconds since the epoch; from the logs in a folder."""
+    """When workers were free again after each job, in seconds since the epoch, by its name in the logs of a folder."""
     freed: dict[str, list[float]] = {}
     for log in folder.glob("worker*.log"):
         for line in log.read_text("utf-8", "replace").splitlines():
@@ -111,7 +112,7 @@ def cancel_times(
             w.at for w in evidence.wishes if w.chat_id == sent.chat_id and w.message_id in {None, sent.message_id}
         ]
         asked = max((at for at in wishes if sent.at <= at <= job.ended_ms / 1000), default=None)
-        free = min((at for at in freed.get(job.id, ()) if at >= job.ended_ms / 1000), default=None)
+        free = min((at for at in freed.get(job_name(job.id), ()) if at >= job.ended_ms / 1000), default=None)
         if asked is None or free is None or not job.started_ms / 1000 <= free:
             continue
         hurt = any(not b.name.startswith("telegram") and b.at <= free and b.until >= asked - 1 for b in broken)

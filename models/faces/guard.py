@@ -158,7 +158,7 @@ def paste_guarded(
                 settled = trial.settle(strength, threshold, check)
             outcomes |= {shown[member]: outcome for member, outcome in zip(group, settled, strict=True)}
     except BaseException:
-        for part in kept:
+        for part in reversed(kept):  # a later one may have been copied with an earlier one's faces in it
             part.put_back(picture)
         raise
     return tuple(outcomes[index] for index in range(len(candidates)))

@@ -2,12 +2,11 @@
 -- and cannot deliver before that. A job whose result is on its way is left alone.
 -- with parts/tally.lua
 -- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, chat and message of the
---       wish ('': not said in a chat), ms after which the janitor tells the owner, job id, ... (none: all)
+--       wish ('': not said in a chat), ms after which the janitor tells the owner, job id, ...
 -- What was sent to that chat after the wish is left alone: a bot that died may meet the wish a second time.
 -- Answer: {id, state before, id, state before, ...}
 local user = 'restora:user:' .. ARGV[1]
 local ids = {unpack(ARGV, 7)}
-if #ids == 0 then ids = redis.call('SMEMBERS', user) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer, stopped = {}, false
@@ -36,15 +35,18 @@ for _, id in ipairs(ids) do
         answer[#answer + 1] = state
     end
 end
--- What was cancelled was not served, so it must not put the user's next picture behind everybody else's: the next turn
--- comes after the last one that is left. With very many left that is not worth the time.
-if redis.call('SCARD', user) <= 50 then
-    local turn
+-- What was cancelled was not served, so it must not put the user's next picture behind everybody else's: that comes after
+-- the last one that was taken or is left. With very many left that is not worth the time.
+if stopped and redis.call('SCARD', user) <= 50 then
+    local turn = tonumber(redis.call('ZSCORE', 'restora:taken', ARGV[1]) or '0')
     for _, id in ipairs(redis.call('SMEMBERS', user)) do
-        local tag = tonumber(redis.call('HGET', 'restora:job:' .. id, 'tag'))
-        if tag and (not turn or tag > turn) then turn = tag end
+        turn = math.max(turn, tonumber(redis.call('HGET', 'restora:job:' .. id, 'tag') or '0'))
     end
-    if turn then redis.call('ZADD', 'restora:turns', 'XX', turn, ARGV[1]) else redis.call('ZREM', 'restora:turns', ARGV[1]) end
+    if turn > tonumber(redis.call('GET', 'restora:clock') or '0') then
+        redis.call('ZADD', 'restora:turns', 'XX', turn, ARGV[1])
+    else
+        redis.call('ZREM', 'restora:turns', ARGV[1])
+    end
 end
 if stopped and redis.call('SCARD', user) == 0 then redis.call('EXPIRE', 'restora:records:' .. ARGV[1], ARGV[3]) end
 return answer

@@ -18,7 +18,7 @@ if redis.call('EXISTS', job) == 0 then return {} end -- or the writes below woul
 local attempt = redis.call('HINCRBY', job, 'attempt', 1)
 if queued <= 0 then
     -- Nobody waits, so nobody has to be caught up with: start the fair clock anew.
-    redis.call('DEL', 'restora:clock', 'restora:turns', 'restora:work')
+    redis.call('DEL', 'restora:clock', 'restora:turns', 'restora:taken', 'restora:work')
 else
     -- The clock shows how far each user would be if all who still have a turn to come had shared the work done so far.
     -- What has just been taken is not done yet, and what is done once more was counted before.
@@ -36,6 +36,8 @@ else
         redis.call('ZREMRANGEBYSCORE', 'restora:turns', '-inf', first[2])
     end
     redis.call('SET', 'restora:clock', string.format('%.17g', clock))
+    redis.call('ZADD', 'restora:taken', best_tag, redis.call('HGET', job, 'user_id'))
+    redis.call('ZREMRANGEBYSCORE', 'restora:taken', '-inf', clock)
     redis.call('SET', 'restora:work', attempt == 1 and (redis.call('HGET', job, 'cost') or '1') or '0')
 end
 local time = redis.call('TIME')

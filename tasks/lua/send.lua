@@ -14,7 +14,8 @@ local function look(key, first)
     local gap, burst, kept, ahead = unpack(ARGV, first, first + 3)
     local whole = math.max(now, tonumber(redis.call('GET', key) or '0'))
     whole = math.min(whole, now + burst * gap + 5000) -- Redis's clock may have been put back; turns are given no further
-    return whole + gap, math.max(0, whole - now - (burst - 1 - kept) * gap), tonumber(ahead)
+    -- Half a millisecond is rounding: times of today have few digits left behind the point.
+    return whole + gap, math.max(0, whole - now - (burst - 1 - kept) * gap - 0.5), tonumber(ahead)
 end
 
 local all_whole, all_wait, all_ahead = look(all, 3)

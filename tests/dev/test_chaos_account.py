@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from PIL import Image
@@ -17,7 +18,8 @@ from dev.chaos.plot import draw_course
 from dev.chaos.report import Report
 from dev.chaos.script import FAULTS, Settings, write_script
 from dev.chaos.signatures import numbered_picture, read_number
-from dev.chaos.timings import Recovery
+from dev.chaos.timings import Recovery, freed_at
+from tasks.logs import job_name, name_jobs_with
 from tasks.messages import Job, JobState
 
 en = BotTexts("en")
@@ -252,3 +254,14 @@ def test_options_that_make_no_sense_are_refused(arguments, capsys):
         command.main(arguments)
     assert ended.value.code == 2
     assert arguments[0].strip("-") in capsys.readouterr().err
+
+
+def test_a_cancel_is_timed_by_the_line_that_a_worker_writes_under_the_pseudonym_of_the_job(tmp_path):
+    name_jobs_with("a token")
+    cancelled = job(JobState.CANCELLED)
+    at = datetime.fromtimestamp(cancelled.ended_ms / 1000 + 0.5)
+    when, name = f"{at:%Y-%m-%d %H:%M:%S},{at.microsecond // 1000:03d}", job_name(cancelled.id)
+    (tmp_path / "worker1.log").write_text(f"{when} INFO    tasks.restore [{name}] free for the next job\n")
+    ((freed, times),) = freed_at(tmp_path).items()
+    assert freed == name
+    assert times == [pytest.approx(cancelled.ended_ms / 1000 + 0.5, abs=0.01)]

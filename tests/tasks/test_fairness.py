@@ -164,6 +164,19 @@ def test_cancelling_nineteen_of_twenty_gives_their_turns_back(store):
     assert [user for user, _ in owners(store, most=3)] == [2, 2, 1]  # as if the nineteen had never been there
 
 
+def test_a_press_that_cancels_nothing_wipes_out_no_debt(store):
+    crowd = Crowd(store)
+    served = crowd.send(1, SCAN)
+    for user in (2, 3):
+        crowd.send(user, SCAN)
+    assert take(store).id == served.id
+    store.finish(store.get(served.id), JobState.DONE)
+    before = store.redis.zscore("restora:turns", 1)
+    store.cancel(1, served.id)
+    assert before is not None
+    assert store.redis.zscore("restora:turns", 1) == before
+
+
 def test_a_picture_cancelled_between_others_lets_no_later_one_pass_them(store):
     crowd = Crowd(store)
     jobs = [crowd.send(1, pixels) for pixels in (SCAN, SCAN, SCAN, STICKER)]
@@ -218,4 +231,4 @@ def test_restart_with_hundreds_of_jobs_stops_them_all_and_nobody_elses(store):
     assert {one.job.state for one in met} == {JobState.CANCELLED}
     assert held.id in {one.job.id for one in met}
     assert [job.id for job in store.first_waiting("restore", 10)] == [other.id]
-    assert store.redis.zscore("restora:turns", 1) is None
+    assert store.redis.zscore("restora:turns", 1) == pytest.approx(cost_of(PHOTO))  # of the one that was taken

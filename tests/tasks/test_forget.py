@@ -76,6 +76,36 @@ def test_more_records_than_one_script_takes_are_all_forgotten(store, submit):
     assert of(store, ANN) == []
 
 
+def test_records_that_have_run_out_hide_none_behind_them(store, submit):
+    for message in range(FORGOTTEN_AT_ONCE + 1):
+        store.redis.zadd(f"restora:records:{ANN}", {f"9:{ANN}:{1000 + message}": message})
+    job = submit(ANN, 1)
+    assert [met.id for met in store.forget(ANN)] == [job.id]
+    assert of(store, ANN) == []
+
+
+def test_an_open_job_of_a_version_that_kept_no_list_is_forgotten_too(store, submit):
+    job = submit(ANN, 1)
+    store.redis.delete(f"restora:records:{ANN}")
+    assert [met.id for met in store.forget(ANN)] == [job.id]
+    assert of(store, ANN) == []
+
+
+def test_forgetting_once_more_after_a_lost_answer_tells_what_went_with_it(store, submit, monkeypatch):
+    job, met, run = submit(ANN, 1), [], store._run
+
+    def lose_the_answer(*args):
+        run(*args)
+        raise ConnectionError("the answer got lost")
+
+    monkeypatch.setattr(store, "_run", lose_the_answer)
+    with pytest.raises(ConnectionError):
+        store.forget(ANN, met=met)
+    monkeypatch.setattr(store, "_run", run)
+    assert [one.id for one in store.forget(ANN, met=met)] == [job.id]
+    assert of(store, ANN) == []
+
+
 LATE = {
     "renew": lambda store, job: store.renew(job, lease_s=LEASE_S, progress=0.5),
     "begin_delivery": lambda store, job: store.begin_delivery(job, lease_s=LEASE_S),

@@ -1,4 +1,4 @@
-"""What a worker keeps of work that Telegram did not take."""
+"""Results that wait to be delivered once more."""
 
 from __future__ import annotations
 
@@ -6,35 +6,34 @@ from types import SimpleNamespace
 
 import pytest
 
-from tasks import kept
+from tasks import kept as module
 from tasks.kept import KeptResults
 
 
-def result(size=10):
+def result(size: int = 1) -> SimpleNamespace:
     return SimpleNamespace(data=bytes(size))
 
 
-def test_a_result_is_handed_out_once_and_to_its_own_job():
-    results, mine = KeptResults(), result()
-    results.put("a", mine)
-    assert [results.take(job) for job in ("b", "a", "a")] == [None, mine, None]
+def test_a_result_is_taken_once():
+    kept, one = KeptResults(), result()
+    kept.put("9:1:1", one)
+    assert kept.take("9:1:1") is one
+    assert kept.take("9:1:1") is None
 
 
-def test_older_results_give_way_and_one_that_is_too_large_is_not_kept(monkeypatch):
-    monkeypatch.setattr(kept, "KEPT_BYTES", 25)
-    results = KeptResults()
-    for job in ("a", "b", "a", "c"):  # a was put again, so b is the oldest
-        results.put(job, result())
-    results_kept = [job for job in ("a", "b", "c") if results.take(job) is not None]
-    results.put("huge", result(26))
-    assert (results_kept, results.take("huge")) == (["a", "c"], None)
+def test_results_that_do_not_fit_give_way_the_oldest_first(monkeypatch):
+    monkeypatch.setattr(module, "KEPT_BYTES", 10)
+    kept = KeptResults()
+    for number in range(3):
+        kept.put(f"9:1:{number}", result(5))
+    assert [kept.take(f"9:1:{number}") is None for number in range(3)] == [True, False, False]
 
 
-@pytest.mark.parametrize("asked", ["old", "another"])
-def test_what_is_old_is_forgotten(asked, monkeypatch):
-    results = KeptResults()
-    results.put("old", result())
-    monkeypatch.setattr(kept, "KEPT_FOR_S", 0.0)
-    assert results.take(asked) is None
-    monkeypatch.setattr(kept, "KEPT_FOR_S", 600.0)
-    assert results.take("old") is None
+@pytest.mark.parametrize(("kept_for_s", "over"), [(-1.0, set()), (600.0, {"9:1:1"})])
+def test_what_is_old_or_over_is_dropped_without_being_asked_for(monkeypatch, kept_for_s, over):
+    kept = KeptResults()
+    kept.put("9:1:1", result())
+    monkeypatch.setattr(module, "KEPT_FOR_S", kept_for_s)
+    kept.drop(over.__contains__)
+    monkeypatch.setattr(module, "KEPT_FOR_S", 600.0)
+    assert kept.take("9:1:1") is None

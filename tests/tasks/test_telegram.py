@@ -248,9 +248,10 @@ async def test_results_of_many_pictures_in_one_chat_keep_to_its_rate_and_progres
     user = await a_user(telegram)
     status = await call(client, "sendMessage", chat_id=user.id, text="…")
     held = job(user, status_message_id=status["message_id"])
-    for percent in range(30):
+    for percent in range(15):
         await asyncio.to_thread(door.show, held, f"{percent} %", cancellable=True)
-    assert 2 <= len(telegram.calls_of("editMessageText")) <= 4  # a slow machine gives the chat time for one more
+        await asyncio.sleep(0.03)  # all chats together may have the next one then
+    assert 3 <= len(telegram.calls_of("editMessageText")) <= 4  # a slow machine gives the chat time for one more
     began = time.monotonic()
     for _ in range(3):
         await deliver(door, job(user))
