@@ -6,12 +6,14 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
+import psutil
 import pytest
 import pytest_asyncio
 from PIL import Image
+from redis import RedisError
 
 from dev.drawings import worn_photo
 from dev.stack import REPOSITORY, Process, Stack
@@ -70,11 +72,58 @@ async def town(tmp_path_factory, weights) -> AsyncIterator[Town]:
         yield town
 
 
+class FrailTown:
+    """A town of one worker for tests that break something; the next test has it too if it stands as it stood."""
+
+    def __init__(self, make_folder) -> None:
+        self._make_folder = make_folder
+        self._running: AsyncExitStack | None = None
+        self._town: Town | None = None
+
+    async def open(self) -> Town:
+        """The town, all processes running and nothing to do."""
+        if self._town is None:
+            self._running = AsyncExitStack()
+            self._town = await self._running.enter_async_context(running_town(self._make_folder("frail")))
+        return self._town
+
+    async def close(self) -> None:
+        """End it; the next test gets a new one."""
+        running, self._running, self._town = self._running, None, None
+        if running is not None:
+            await running.aclose()
+
+
+def how_it_stands(town: Town) -> tuple[object, ...]:
+    """Which processes there are, and whether there is anything left to do."""
+    redis = town.stack.store.redis
+    children = [[child.pid for child in psutil.Process(worker.pid).children()] for worker in town.workers]
+    left = [redis.exists("restora:aside", "restora:leases", "restora:untold"), int(redis.get("restora:queued") or 0)]
+    ended = [process.exit_status for process in [town.bot, *town.workers]]
+    return town.bot.pid, [worker.pid for worker in town.workers], children, ended, town.stack.redis.process.pid, left
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def frail_town(tmp_path_factory, weights) -> AsyncIterator[FrailTown]:
+    """What keeps it between the tests."""
+    kept = FrailTown(tmp_path_factory.mktemp)
+    yield kept
+    await kept.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def frail(tmp_path, weights) -> AsyncIterator[Town]:
+async def frail(frail_town) -> AsyncIterator[Town]:
     """One worker, for tests that break something."""
-    async with running_town(tmp_path) as town:
-        yield town
+    town = await frail_town.open()
+    before = how_it_stands(town)
+    yield town
+    town.telegram.behaves()
+    try:
+        is_sound = how_it_stands(town) == before
+    except (psutil.Error, RedisError):
+        is_sound = False
+    if not is_sound:
+        await frail_town.close()
 
 
 def picture(width: int, height: int, colour=(120, 90, 60), *, file_format: str = "PNG", mode: str = "RGB") -> bytes:

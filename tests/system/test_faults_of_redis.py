@@ -10,7 +10,7 @@ import pytest
 
 from bot.texts import BotTexts
 from tasks.messages import JobState
-from tests.system.conftest import documents_of, ended, grainy_photo, picture, started
+from tests.system.conftest import documents_of, ended, grainy_photo, picture, running_town, started
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -18,16 +18,17 @@ en = BotTexts("en")
 LONG = (320, 240)
 
 
-async def test_connections_of_everybody_may_be_cut_in_mid_job(town):
-    user = town.telegram.user("Cut")
-    photos = [await user.sends_photo(grainy_photo(*LONG)) for _ in range(2)]
-    await started(town, photos[0])
-    town.stack.store.redis.client_kill_filter(_type="normal", skipme=True)
-    documents = await user.receives_documents(2, timeout=90)
-    assert {document.reply_to.message_id for document in documents} == {photo.message_id for photo in photos}
-    for photo in photos:
-        await ended(town, photo)
-    assert len(documents_of(town, user)) == 2
+async def test_connections_of_everybody_may_be_cut_in_mid_job(tmp_path, weights):
+    async with running_town(tmp_path, workers=2, WORKER_THREADS="1") as town:
+        user = town.telegram.user("Cut")
+        photos = [await user.sends_photo(grainy_photo(*LONG)) for _ in range(2)]
+        await started(town, photos[0])
+        town.stack.store.redis.client_kill_filter(_type="normal", skipme=True)
+        documents = await user.receives_documents(2, timeout=90)
+        assert {document.reply_to.message_id for document in documents} == {photo.message_id for photo in photos}
+        for photo in photos:
+            await ended(town, photo)
+        assert len(documents_of(town, user)) == 2
 
 
 async def test_redis_may_be_away_for_longer_than_the_job(frail):
@@ -76,10 +77,10 @@ async def test_a_full_redis_refuses_new_pictures_and_loses_none_it_took(frail):
     finally:
         redis.config_set("maxmemory", "0")
     await ended(frail, taken)
-    if frail.workers[0].exit_status is not None:  # Celery may give up there; a container starts it again
-        frail.workers.append(frail.stack.start_worker("again"))
     photo = await late.sends_photo(picture(16, 16))
     async with asyncio.timeout(90):
         while (job := await frail.job_of(photo)) is None or job.state is not JobState.DONE:
+            if frail.workers[-1].exit_status is not None:  # Celery may give up there; a container starts it again
+                frail.workers.append(frail.stack.start_worker("again"))
             await asyncio.sleep(0.05)
     assert len(documents_of(frail, late)) == 1
