@@ -21,7 +21,7 @@ from models.engine.device import Engine, available_cores, pick_engine
 from models.engine.memory import free_host_bytes, give_back_memory
 from models.engine.model import CutWishes, Model
 from models.engine.upsampler import Tiling
-from models.engine.watch import Progress, ShouldStop, Watch, never_stop, no_progress
+from models.engine.watch import Progress, ShouldStop, Watch, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.faces.finding import FaceFinder
 from models.faces.pipeline import FacePipeline
@@ -37,6 +37,7 @@ from models.planning import Plan, as_asked_for, estimates, explain, look_at, wit
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
+from models.stopping import never
 from models.stopwatch import Stopwatch
 from models.weights import WeightsStore
 
@@ -200,7 +201,7 @@ class Restorer:
         options: RestoreOptions | None = None,
         *,
         on_progress: Progress = no_progress,
-        should_stop: ShouldStop = never_stop,
+        should_stop: ShouldStop = never,
     ) -> Restored:
         """Restore one picture.
 

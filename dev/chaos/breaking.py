@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -244,10 +244,6 @@ class Breaker:
             await asyncio.to_thread(self._town.stack.redis.suspend)
             await asyncio.sleep(fault.options["for_s"])
             await asyncio.to_thread(self._town.stack.redis.resume)
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """As the report has it."""
-        return [asdict(note) for note in self.broken]
 
 
 def _misbehaviour(kind: str, seconds: float) -> TelegramFault:

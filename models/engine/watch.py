@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from models.errors import RestorationStopped
+from models.stopping import check, never
 
 Progress = Callable[[float], None]
 ShouldStop = Callable[[], bool]
@@ -25,11 +25,6 @@ def no_progress(_fraction: float) -> None:
     """The caller does not want to know."""
 
 
-def never_stop() -> bool:
-    """The caller does not want to stop."""
-    return False
-
-
 class Watch:
     """Turns work done into rising fractions, and a wish to stop into RestorationStopped.
 
@@ -39,9 +34,7 @@ class Watch:
         should_stop: asked often; has to be cheap.
     """
 
-    def __init__(
-        self, *, total: float, on_progress: Progress = no_progress, should_stop: ShouldStop = never_stop
-    ) -> None:
+    def __init__(self, *, total: float, on_progress: Progress = no_progress, should_stop: ShouldStop = never) -> None:
         self._total = max(total, 1e-9)
         self._on_progress = on_progress
         self._should_stop = should_stop
@@ -59,8 +52,7 @@ class Watch:
 
     def check(self) -> None:
         """Raise RestorationStopped if the caller wants to stop."""
-        if self._should_stop():
-            raise RestorationStopped("stopped at the caller's wish")
+        check(self._should_stop)
 
     def running(self, work: float) -> None:
         """Of what is being computed right now, ``work`` is done."""

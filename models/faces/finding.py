@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
-from models.engine.watch import ShouldStop, never_stop
-from models.errors import RestorationStopped, WeightsMissing, WeightsRefused
+from models.engine.watch import ShouldStop
+from models.errors import WeightsMissing, WeightsRefused
 from models.faces.detection import find_faces
 from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
 from models.faces.face import Face
@@ -21,6 +21,7 @@ from models.faces.report import in_reading_order
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.registry import DEFAULT_DETECTOR, MODELS, names_of
+from models.stopping import check, never
 from models.weights import WeightsStore
 
 BEHIND = 128.0  # level that transparent pixels are seen before: neither a bright nor a dark outline
@@ -70,7 +71,7 @@ class FaceFinder:
             sha256={role: digest_of(name, weights_dir, role=None) for role, name in used.items() if name is not None},
         )
 
-    def find(self, original: Picture, *, should_stop: ShouldStop = never_stop) -> tuple[Face, ...]:
+    def find(self, original: Picture, *, should_stop: ShouldStop = never) -> tuple[Face, ...]:
         """All faces worth a restoration, in reading order, in pixels of ``original``.
 
         Raises:
@@ -93,12 +94,6 @@ def eight_bit_rgb(original: Picture) -> NDArray[np.uint8]:
         return np.ascontiguousarray(levels, np.uint8)
     share = original.alpha.astype(np.float32)[..., None] / np.float32(np.iinfo(original.alpha.dtype).max)
     return np.asarray(np.rint(levels * share + np.float32(BEHIND) * (1 - share)), np.uint8)
-
-
-def check(should_stop: ShouldStop) -> None:
-    """Raise RestorationStopped if the caller wants to stop."""
-    if should_stop():
-        raise RestorationStopped("stopped at the caller's wish")
 
 
 def installed(weights_dir: Path, role: Role) -> list[str]:

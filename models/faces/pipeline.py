@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
-from models.engine.watch import Progress, ShouldStop, never_stop, no_progress
+from models.engine.watch import Progress, ShouldStop, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.face import Face
-from models.faces.finding import FaceFinder, check, eight_bit_rgb, installed
+from models.faces.finding import FaceFinder, eight_bit_rgb, installed
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
 from models.faces.identity import Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
@@ -37,6 +37,7 @@ from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.pixels import Pixels
 from models.registry import GROUPS, MODELS
+from models.stopping import check, never
 from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class RestoredFaces:
     likeness: float
 
     def shown(
-        self, plain: Pixels, *, strength: float, should_stop: ShouldStop = never_stop
+        self, plain: Pixels, *, strength: float, should_stop: ShouldStop = never
     ) -> tuple[Pixels, tuple[FaceReport, ...]]:
         """The picture with its faces restored, and what became of each.
 
@@ -81,7 +82,7 @@ class RestoredFaces:
         picture = plain.copy() if is_shown else plain
         return picture, self.show(picture, strength=strength, should_stop=should_stop)
 
-    def show(self, picture: Pixels, *, strength: float, should_stop: ShouldStop = never_stop) -> tuple[FaceReport, ...]:
+    def show(self, picture: Pixels, *, strength: float, should_stop: ShouldStop = never) -> tuple[FaceReport, ...]:
         """The same in place: ``picture`` is the plain one and gets its faces. Where it raises, it is what it was."""
         if not 0 <= strength <= 100:
             raise OptionsError(f"the strength of faces is from 0 to 100, not {strength!r}")
@@ -185,7 +186,7 @@ class FacePipeline(FaceFinder):
         *,
         reasons: Sequence[Reason | None] | None = None,
         on_progress: Progress = no_progress,
-        should_stop: ShouldStop = never_stop,
+        should_stop: ShouldStop = never,
     ) -> RestoredFaces:
         """Restore faces, and compare them with the enlarged picture.
 

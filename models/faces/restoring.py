@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from models.engine.device import Engine
 from models.engine.memory import MOST_HOST_BYTES, SHARE, free_bytes, give_back_memory
 from models.engine.upsampler import out_of_memory_named
-from models.engine.watch import Progress, ShouldStop, before_each_convolution, never_stop, no_progress
+from models.engine.watch import Progress, ShouldStop, before_each_convolution, no_progress
 from models.errors import OutOfMemory, RestorationStopped
+from models.stopping import check, never
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class NetworkFaceRestorer:
             room = min(room, MOST_HOST_BYTES)
         return max(1, min(most, room // per_face))
 
-    def __call__(self, crops: Crops, /, should_stop: ShouldStop = never_stop) -> Levels:
+    def __call__(self, crops: Crops, /, should_stop: ShouldStop = never) -> Levels:
         """Restore faces, as many at once as there is memory for.
 
         Args:
@@ -94,12 +95,11 @@ class NetworkFaceRestorer:
         """
         self._expect_room()
 
-        def check(_conv: nn.Conv2d, _lq: Tensor) -> None:
-            if should_stop():
-                raise RestorationStopped("stopped at the caller's wish")
+        def look_up(_conv: nn.Conv2d, _lq: Tensor) -> None:
+            check(should_stop)
 
         made, at_once = np.empty(crops.shape, np.float32), self.at_once
-        with before_each_convolution(self.network, check), out_of_memory_named(), torch.inference_mode():
+        with before_each_convolution(self.network, look_up), out_of_memory_named(), torch.inference_mode():
             for start in range(0, len(crops), at_once):
                 part = slice(start, start + at_once)
                 made[part] = self._levels(self._forward(crops[part]))
@@ -140,7 +140,7 @@ def restore_crops(
     *,
     at_once: int = 1,
     on_progress: Progress = no_progress,
-    should_stop: ShouldStop = never_stop,
+    should_stop: ShouldStop = never,
 ) -> tuple[RestoredCrop, ...]:
     """Restore every face of a picture. One that fails does not take the others with it.
 
@@ -164,8 +164,7 @@ def restore_crops(
     done: list[RestoredCrop] = []
     step = max(1, at_once)
     while len(done) < len(crops):
-        if should_stop():
-            raise RestorationStopped("stopped at the caller's wish")
+        check(should_stop)
         stack = list(crops[len(done) : len(done) + step])
         made = _tried(restorer, stack)
         if made is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
-from models.engine.watch import Progress, ShouldStop, never_stop
+from models.engine.watch import Progress, ShouldStop
 from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
@@ -23,6 +23,7 @@ from models.faces.restoring import give_back
 from models.options import RestoreOptions
 from models.picture import Picture
 from models.planning import Plan, Traits
+from models.stopping import never
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ def face_task(
     chosen: Plan,
     options: RestoreOptions,
     *,
-    should_stop: ShouldStop = never_stop,
+    should_stop: ShouldStop = never,
 ) -> FaceTask:
     """Find the faces, and settle which are restored and how strongly; none in a drawing, unless it was asked for.
 

@@ -20,12 +20,12 @@ from models.engine.model import Model
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
-from models.faces.finding import check
 from models.faces.identity import similarity
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.restoring import NetworkFaceRestorer
 from models.picture import Picture
 from models.recipe import options_of
+from models.stopping import check
 from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
 from tests.models.faces.test_guard import embedder, somebody_else
 from tests.models.faces.test_restoring import BAD
