@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from collections import Counter
 
 import psutil
 import pytest
@@ -172,23 +173,31 @@ async def test_a_bot_that_dies_over_twenty_pictures_makes_one_job_of_each(frail,
         assert opened(documents_of(frail, user)[0].content).size == (48, 48)
 
 
-async def test_everything_may_restart_while_pictures_wait_and_each_comes_back_once(tmp_path, weights):
-    async with running_town(tmp_path, workers=2, WORKER_MODEL="restora-compact", WORKER_THREADS="1") as town:
-        users = [town.telegram.user(f"Waiting{number}") for number in range(20)]
-        photos = [[await user.sends_photo(picture(24, 24)) for _ in range(3)] for user in users]
+async def test_everything_may_restart_over_two_hundred_pictures_and_three_in_work_and_each_comes_back_once(
+    tmp_path, weights
+):
+    async with running_town(tmp_path, workers=3, WORKER_MODEL="restora-compact", WORKER_THREADS="1") as town:
+        users = [town.telegram.user(f"Waiting{number}") for number in range(50)]
+        photos = {user: [await user.sends_photo(grainy_photo(800, 600))] for user in users[:3]}  # seconds of work
+        for (photo,) in photos.values():
+            await started(town, photo)
+        for user in users:
+            photos[user] = [*photos.get(user, ()), *[await user.sends_photo(picture(24, 24)) for _ in range(4)]]
+        every = [photo for sent in photos.values() for photo in sent]
         async with asyncio.timeout(30):
-            while await town.job_of(photos[-1][-1]) is None:
+            while await town.job_of(every[-1]) is None:
                 await asyncio.sleep(0.02)
         for process in [town.bot, *town.workers]:
             process.kill()
+        states = Counter([(await town.job_of(photo)).state for photo in every])
+        assert states == {JobState.RUNNING: 3, JobState.QUEUED: 200}
         await asyncio.to_thread(town.stack.redis.stop)
         await asyncio.to_thread(town.stack.redis.start)
         town.bot = town.stack.start_bot()
-        town.workers = [town.stack.start_worker(f"again{number}") for number in range(2)]
-        for user, sent in zip(users, photos, strict=True):
-            documents = await user.receives_documents(3, timeout=120)
+        town.workers = [town.stack.start_worker(f"again{number}") for number in range(3)]
+        for user, sent in photos.items():
+            documents = await user.receives_documents(len(sent), timeout=180)
             assert sorted(d.reply_to.message_id for d in documents) == sorted(p.message_id for p in sent)
-        for sent in photos:
-            for photo in sent:
-                await ended(town, photo)
-        assert sum(len(documents_of(town, user)) for user in users) == 60
+        for photo in every:
+            await ended(town, photo)
+        assert sum(len(documents_of(town, user)) for user in users) == 203
