@@ -28,7 +28,7 @@ from tasks.texts import Texts
 
 logger = logging.getLogger(__name__)
 
-ROUND_EVERY_S = 5.0
+ROUND_EVERY_S = 3.0  # a job whose worker was lost is held again after a lease of 15 s and a round
 UNHEARD_AFTER_S = 10.0  # a job that waited this long while no hint is in the broker was not heard
 HINTS_AT_ONCE = 20
 LEAVES_WHEN_DEAF_FOR_S = 60.0  # after which Celery would have found its way back to Redis
