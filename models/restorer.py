@@ -175,6 +175,11 @@ class Restorer:
         return self._faces if isinstance(self._faces, str) else None
 
     @property
+    def guard_off(self) -> str | None:
+        """Why the likeness of restored faces is judged by nobody, as a sentence; None: it is, or none are restored."""
+        return None if isinstance(self._faces, str) else self._faces.guard_off
+
+    @property
     def faces_sha256(self) -> Mapping[str, str]:
         """Digests of the weights for faces, by role; empty where faces are not restored."""
         return {} if isinstance(self._faces, str) else self._faces.sha256

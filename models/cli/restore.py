@@ -144,7 +144,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         write_preview(restorer, source, args.faces_preview, options)
         if restorer.faces_off and options.faces is None:
             say(f"faces are numbered, and left as they are: {restorer.faces_off}")
-    report = report_json if args.json else report_line
+    report = Report(as_json=args.json, unjudged=restorer.guard_off)
     if source.is_dir():
         return restore_folder(restorer, source, args.output, options, report)
     target = None if args.output.is_dir() else args.output
@@ -368,6 +368,25 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
             bar.update(round(fraction * 100) - bar.n)
 
         yield advance
+
+
+class Report:
+    """Tells of every result on stdout, and once, on stderr, that nobody judged the faces in them.
+
+    Args:
+        as_json: objects instead of words.
+        unjudged: why nobody does, as a sentence; None: it is done.
+    """
+
+    def __init__(self, *, as_json: bool, unjudged: str | None) -> None:
+        self._report, self._unjudged = (report_json if as_json else report_line), unjudged
+
+    def __call__(self, path: Path, out: Path, restored: Restored) -> None:
+        """Tell of one."""
+        self._report(path, out, restored)
+        if self._unjudged is not None and restored.faces_restored:
+            say(f"nobody judged whether restored faces are still the same people: {self._unjudged}")
+            self._unjudged = None
 
 
 def report_json(path: Path, out: Path, restored: Restored) -> None:

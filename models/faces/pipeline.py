@@ -36,7 +36,7 @@ from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCr
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.pixels import Pixels
-from models.registry import GROUPS, MODELS
+from models.registry import DEFAULT_IDENTITY, GROUPS, MODELS
 from models.stopping import check, never
 from models.weights import WeightsStore
 
@@ -154,6 +154,7 @@ class FacePipeline(FaceFinder):
             detector=finder.detector,
             second=finder.second,
             found_by=finder.found_by,
+            confirmed_by=finder.confirmed_by,
             restorer=NetworkFaceRestorer(load_face_network(restorer, weights_dir), face_engine(engine)),
             parser=None if parser is None else FaceParser(load_face_network(parser, weights_dir), engine),
             embedder=None if identity is None else SFaceEmbedder(onnx_file(identity, weights_dir)),
@@ -163,12 +164,18 @@ class FacePipeline(FaceFinder):
             },
         )
         faces.calibrate()
-        guard = "guarded" if identity else "without a guard of likeness: its weights are not there"
         logger.info(
-            "faces: %s, found by %s, %.1f s each, %s",
-            restorer, faces.found_by, faces.seconds_per_face, guard,
+            "faces: %s, found by %s, confirmed by %s, likeness judged by %s, %.1f s each",
+            restorer, faces.found_by, faces.confirmed_by or "nobody", identity or "nobody", faces.seconds_per_face,
         )  # fmt: skip
         return faces
+
+    @property
+    def guard_off(self) -> str | None:
+        """Why nobody judges whether restored faces are still the same people, as a sentence; None: it is judged."""
+        if self.embedder is not None:
+            return None
+        return f"{DEFAULT_IDENTITY} is not there; bring it with: python -m models weights fetch {DEFAULT_IDENTITY}"
 
     def calibrate(self) -> None:
         """Measure the restorer on a gray square; its first call also settles in."""

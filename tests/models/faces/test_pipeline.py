@@ -189,6 +189,12 @@ def test_without_weights_faces_are_left_alone_and_an_explicit_wish_says_what_is_
         restorer(faces=off).faces_preview(PHOTO)
 
 
+def test_a_guard_that_is_off_says_why_and_where_no_face_is_restored_there_is_none_to_be_off(restorer):
+    assert "face_recognition_sface_2021dec" in restorer().guard_off
+    assert restorer(embedder=embedder).guard_off is None
+    assert restorer(faces="none here").guard_off is None
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_a_restorer_that_fails_leaves_the_picture_as_it_was(restorer, bad):
     plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))

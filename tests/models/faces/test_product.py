@@ -190,6 +190,65 @@ def test_damaged_weights_switch_faces_off_and_say_so(weights, photo, tmp_path, c
     assert "is damaged; bring it again" in capsys.readouterr().err
 
 
+def copied(weights: Path, folder: Path, *more: Path) -> Path:
+    """The same weights in a folder of its own, and some more."""
+    folder.mkdir(exist_ok=True)
+    for file in (*weights.glob("*.safetensors"), *more):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_a_second_opinion_is_asked_where_it_is_there_missed_in_words_and_never_damaged_in_silence(
+    weights, shared, photo, tmp_path, capsys, caplog
+):
+    yunet = shared / "weights" / "face_detection_yunet_2026may.onnx"
+    folder = copied(weights, tmp_path / "with-it", yunet)
+    engine = pick_engine("cpu", "float32")
+    with caplog.at_level("INFO"):
+        alone, two = (FacePipeline.open(where, engine) for where in (weights, folder))
+    assert (alone.second, alone.confirmed_by) == (None, None)
+    assert two.second is not None
+    assert two.confirmed_by == "face_detection_yunet_2026may"
+    assert set(two.sha256) - set(alone.sha256) == {"second"}
+    assert "found by own-detector, confirmed by nobody," in caplog.text
+    assert "found by own-detector, confirmed by face_detection_yunet_2026may," in caplog.text
+    (folder / yunet.name).write_bytes(b"not that detector")
+    assert restore(folder, photo, tmp_path / "a.png", "--faces", 50) == 1
+    assert "face_detection_yunet_2026may" in (said := capsys.readouterr().err)
+    assert "is damaged; bring it again" in said
+
+
+def test_faces_that_nobody_judged_are_told_once_and_only_where_one_was_restored(
+    weights, photo, tmp_path, capsys, monkeypatch
+):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    for name in ("one.png", "two.png"):
+        (pictures / name).write_bytes(photo.read_bytes())
+    assert restore(weights, photo, tmp_path / "left.png", "--leave", "1,2") == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("models.faces.restoring.RELATED", -2.0)  # what an untrained network makes is shown, too
+    assert restore(weights, pictures, tmp_path / "out", "--pick", "2", "--json") == 0
+    said = capsys.readouterr()
+    assert said.out.count('"status": "restored"') == 2
+    (line,) = said.err.splitlines()
+    assert line.startswith("nobody judged whether restored faces are still the same people: ")
+    assert "python -m models weights fetch face_recognition_sface_2021dec" in line
+
+
+def test_info_tells_what_there_is_for_faces(weights, shared, tmp_path, capsys):
+    folder = copied(weights, tmp_path / "more", shared / "weights" / "face_detection_yunet_2026may.onnx")
+    (folder / "face_recognition_sface_2021dec.onnx").write_bytes(b"not the judge of likeness")
+    assert main(["info", "--json", "--device", "cpu", "--weights-dir", str(folder)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert {name: value for name, value in facts.items() if name.startswith("face_")} == {
+        "face_restorer": ["own-restorer"],
+        "face_detectors": ["face_detection_yunet_2026may", "own-detector"],
+        "face_parser": [],
+        "face_judge": ["face_recognition_sface_2021dec is damaged"],
+    }
+
+
 def test_a_restorer_of_other_faces_is_refused_in_words(weights, photo, tmp_path, capsys):
     for name in ("small", "own-detector"):
         (tmp_path / f"{name}.safetensors").write_bytes((weights / f"{name}.safetensors").read_bytes())
