@@ -8,8 +8,8 @@ it the crops that their authors had aligned, whose landmarks ought to lie on the
 Three contestants: RetinaFace in one pass, as facexlib's helper runs it; YuNet in a picture of at most 640 px; and
 ``models.faces.find_faces``, which asks both. All steadiness is on the same faces: those that RetinaFace and YuNet both
 found, and so are faces without anybody's judgement. With ``--nobody`` it also counts what is found in photographs
-without people. The exit status is 1 where ours is worse than the better of the two in a row. The pictures are not ours
-and show people: nothing but figures leaves this program.
+without people. The exit status is 1 where ours is worse than the better of the two in a row, and where they agreed on
+no face. The pictures are not ours and show people: nothing but figures leaves this program.
 
 With ``--cost`` it measures something else, what faces cost beside their networks: see :mod:`benchmarks.face_cost`.
 """
@@ -108,6 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"no pictures in {', '.join(map(str, args.pictures))}; name folders with --pictures\n")
         return 1
     findings = measured(pictures, finders)
+    if not findings.agreed:  # and so there is nothing that could be better or worse
+        sys.stderr.write(f"no face in {len(pictures)} pictures that both detectors find; name others with --pictures\n")
+        return 1
     lines = report(findings, len(pictures))
     document = as_json(findings)
     if args.nobody is not None:
