@@ -118,7 +118,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not source.exists():
         raise OptionsError(f"{source} is not there")
-    if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, source, args.output)):
+    if complaint := complain_of_faces(args):
         usage_error(complaint)
     say_starting()
     prepare_process()
@@ -260,6 +260,13 @@ def same_file(one: Path, other: Path) -> bool:
     resolved = one.resolve() == other.resolve()
     normal = os.path.normpath(one.absolute()) == os.path.normpath(other.absolute())
     return resolved or normal or (one.exists() and other.exists() and one.samefile(other))
+
+
+def complain_of_faces(args: argparse.Namespace) -> str | None:
+    """What is wrong with the wishes for faces; None if nothing is."""
+    if args.faces == 0 and (args.pick or args.leave):
+        return "--faces 0 restores no face, so there is nothing to --pick or to --leave"
+    return complain_of_preview(args.faces_preview, args.input, args.output) if args.faces_preview else None
 
 
 def complain_of_preview(preview: Path, source: Path, target: Path) -> str | None:

@@ -141,7 +141,17 @@ def test_a_wish_that_cannot_be_is_one_line(weights, photo, tmp_path, capsys, wis
     assert not (tmp_path / "a.png").exists()
 
 
-@pytest.mark.parametrize("wish", [["--pick", "0"], ["--pick", "one"], ["--leave", ""], ["--faces-preview", "a.jpg"]])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        ["--pick", "0"],
+        ["--pick", "one"],
+        ["--leave", ""],
+        ["--faces-preview", "a.jpg"],
+        ["--pick", "9", "--faces", "0"],
+        ["--leave", "1", "--faces", "0"],
+    ],
+)
 def test_what_is_no_number_and_no_png_is_a_usage_error(weights, photo, tmp_path, capsys, wish):
     with pytest.raises(SystemExit) as ended:
         restore(weights, photo, tmp_path / "a.png", *wish)
