@@ -22,16 +22,16 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, no_progress
-from models.errors import OptionsError, OutOfMemory, WeightsMissing, WeightsRefused
+from models.errors import OutOfMemory, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb, installed
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
 from models.faces.identity import Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
-from models.faces.pasting import FaceLayer, face_layer, layer_bytes, pasting_bytes
+from models.faces.pasting import FaceLayer, expect_strength, face_layer, layer_bytes, pasting_bytes
 from models.faces.regions import face_region
-from models.faces.report import FaceReport, Reason
+from models.faces.report import FaceReport, Reason, expect_there
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, give_back, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
@@ -84,8 +84,7 @@ class RestoredFaces:
 
     def show(self, picture: Pixels, *, strength: float, should_stop: ShouldStop = never) -> tuple[FaceReport, ...]:
         """The same in place: ``picture`` is the plain one and gets its faces. Where it raises, it is what it was."""
-        if not 0 <= strength <= 100:
-            raise OptionsError(f"the strength of faces is from 0 to 100, not {strength!r}")
+        expect_strength(strength)
         outcomes = paste_guarded(
             picture,
             self.candidates,
@@ -274,9 +273,7 @@ class FacePipeline(FaceFinder):
         Raises:
             OptionsError: there is no face of a wanted number.
         """
-        beyond = [number for number in wanted or () if number > len(faces)]
-        if beyond:
-            raise OptionsError(f"there is no face number {beyond[0]}: {len(faces)} were found")
+        expect_there(wanted or (), len(faces))
         picked = range(1, len(faces) + 1) if wanted is None else wanted
         reasons: list[Reason | None] = [
             reason_to_leave(original.pixels, face.landmarks) if number in picked else "unpicked"

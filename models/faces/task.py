@@ -18,7 +18,7 @@ from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.preview import numbered_preview
-from models.faces.report import NOTICES, FaceReport, Reason
+from models.faces.report import NOT_LOOKED_FOR, FaceReport, Reason, expect_there
 from models.faces.restoring import give_back
 from models.options import RestoreOptions
 from models.picture import Picture
@@ -109,9 +109,7 @@ def wanted_faces(options: RestoreOptions, found: int) -> tuple[int, ...] | None:
     Raises:
         OptionsError: a picked number is larger than there are faces. Leaving out who is not there is no mistake.
     """
-    picked_ones = options.faces_picked or ()
-    if picked_ones and max(picked_ones) > found:
-        raise OptionsError(f"there is no face number {max(picked_ones)}: {found} were found")
+    expect_there(options.faces_picked or (), found)
     if options.faces_picked is None and not options.faces_left_out:
         return None
     picked = range(1, found + 1) if options.faces_picked is None else options.faces_picked
@@ -174,7 +172,7 @@ def face_task(
         return FaceTask()
     found = _found(pipeline, picture, should_stop)
     if found is None:
-        return FaceTask(notices=(NOTICES["failed"],))
+        return FaceTask(notices=(NOT_LOOKED_FOR,))
     wanted = wanted_faces(options, len(found))
     reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=there_are_s)
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces

@@ -421,7 +421,7 @@ def test_no_memory_for_looking_is_tried_twice_and_then_a_picture_without_faces(r
     assert built.restore(PHOTO, RestoreOptions(**PNG, faces=100)).faces_restored == 2
     monkeypatch.setattr("models.faces.finding.find_faces", no_room)
     result = built.restore(PHOTO, RestoreOptions(**PNG, faces=100))
-    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_failed",))
+    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_not_looked_for",))
 
 
 def test_one_face_without_room_leaves_the_other_restored(restorer):
