@@ -21,6 +21,7 @@ DEFAULT_RESTORER = "GFPGANv1.4"
 DEFAULT_DETECTOR = "detection_mobilenet0.25_Final"
 DEFAULT_SECOND = "face_detection_yunet_2026may"  # has to agree with the detector
 DEFAULT_IDENTITY = "face_recognition_sface_2021dec"
+DEFAULT_PARSER = "parsing_bisenet"
 GROUPS = {  # names for several models at once
     "faces": (DEFAULT_RESTORER, DEFAULT_DETECTOR, DEFAULT_SECOND, DEFAULT_IDENTITY)
 }

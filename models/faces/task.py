@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop
 from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
+from models.faces.alignment import align_face
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
-from models.faces.preview import numbered_preview
+from models.faces.preview import FaceMask, numbered_preview, picture_mask
 from models.faces.report import NOT_LOOKED_FOR, FaceReport, Reason, expect_there
 from models.faces.restoring import give_back
 from models.options import RestoreOptions
@@ -196,3 +197,19 @@ def preview_of(finder: FaceFinder, picture: Picture, options: RestoreOptions) ->
     wanted = wanted_faces(options, len(found))
     left_out = [number for number in range(1, len(found) + 1) if wanted is not None and number not in wanted]
     return numbered_preview(eight_bit_rgb(picture), found, left_out=left_out)
+
+
+def masks_of(finder: FaceFinder, picture: Picture) -> Iterator[FaceMask]:
+    """One for each face of the picture, made when it is asked for; by skin and hair where ``finder`` can parse."""
+    found, image = finder.find(picture), eight_bit_rgb(picture)
+    parser = finder.parser if isinstance(finder, FacePipeline) else None
+
+    def masks() -> Iterator[FaceMask]:
+        for number, face in enumerate(found, start=1):
+            with out_of_memory_named():
+                aligned = align_face(image, face.landmarks)
+                labels = None if parser is None else parser(aligned.crop)
+                pixels = picture_mask(aligned.affine, picture.size_wh, labels)
+            yield FaceMask(number=number, face=face, pixels=pixels, is_parsed=labels is not None)
+
+    return masks()

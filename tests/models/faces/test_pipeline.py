@@ -17,9 +17,11 @@ from PIL import Image
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
 from models.encoding import read_recipe
 from models.engine.model import Model
+from models.faces.alignment import invert, transform
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
+from models.faces.finding import FaceFinder
 from models.faces.identity import similarity
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.restoring import NetworkFaceRestorer
@@ -321,6 +323,36 @@ def test_the_preview_numbers_the_faces(restorer):
     preview = restorer().faces_preview(PHOTO, RestoreOptions(faces_left_out=(2,)))
     assert preview.shape[2] == 3
     assert (preview != restorer().faces_preview(PHOTO)).any()
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_mask_holds_all_that_restoring_its_face_changes_and_no_more_than_was_parsed(restorer, labelled):
+    skin_on_the_left = np.zeros((512, 512), np.uint8)
+    skin_on_the_left[:, :256] = 1
+    built = restorer(parser=(lambda _crop: skin_on_the_left) if labelled else None)
+    masks = list(built.face_masks(PHOTO))
+    assert [(mask.number, mask.is_parsed) for mask in masks] == [(1, labelled), (2, labelled)]
+    plain = built.restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    for mask, affine in zip(masks, AFFINES, strict=True):
+        assert (mask.pixels.shape, mask.pixels.dtype) == (photograph().shape[:2], np.uint8)
+        left, right = (transform(invert(affine), np.array([(x, 292.0)]))[0].round().astype(int) for x in (140, 372))
+        assert mask.pixels[left[1], left[0]] > 230
+        assert (mask.pixels[right[1], right[0]] < 10) == labelled
+        alone = built.restore(PHOTO, RestoreOptions(**PNG, faces=100, faces_picked=(mask.number,)))
+        changed = difference(alone.data, plain.data).any(axis=2)
+        near = cv2.dilate(mask.pixels, np.ones((3, 3), np.uint8)).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+        assert changed.any()
+        assert not changed[near == 0].any()
+
+
+def test_masks_are_numbered_where_nothing_restores_faces_and_refused_where_nothing_finds_them(restorer, pipeline):
+    whole = restorer(parser=lambda _crop: np.zeros((512, 512), np.uint8))
+    assert not any(mask.pixels.any() for mask in whole.face_masks(PHOTO))
+    with pytest.raises(OptionsError, match="faces cannot be found: none here"):
+        restorer(faces="none here").face_masks(PHOTO)
+    finder = FaceFinder(detector=pipeline().detector)
+    with closing(restorer_of(Nearest(SCALE), faces="none here", finder=finder)) as built:
+        assert [(mask.number, mask.is_parsed) for mask in built.face_masks(PHOTO)] == [(1, False), (2, False)]
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])

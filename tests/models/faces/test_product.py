@@ -94,6 +94,40 @@ def test_a_preview_is_written_beside_the_result(weights, photo, tmp_path):
         assert preview.width / preview.height == pytest.approx(original.width / original.height, rel=0.01)
 
 
+def test_a_mask_for_each_face_is_written_and_said_to_be_an_oval(weights, photo, tmp_path, capsys):
+    masks = tmp_path / "new" / "masks"
+    assert restore(weights, photo, tmp_path / "a.png", "--faces", 0, "--faces-masks", masks, "--json") == 0
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("the masks are ovals: ")
+    assert "weights fetch parsing_bisenet" in line
+    assert sorted(path.name for path in masks.iterdir()) == ["face-1.png", "face-2.png"]
+    assert restore(weights, photo, tmp_path / "a.png", "--faces", 50, "--json") == 0
+    for face in report(capsys)["faces"]:
+        with Image.open(masks / f"face-{face['number']}.png") as mask, Image.open(photo) as original:
+            assert (mask.mode, mask.size) == ("L", original.size)
+            x, y = map(round, face["landmarks"][2])
+            assert mask.getpixel((x, y)) == 255, "the nose"
+            assert mask.getpixel((0, 0)) == 0
+
+
+def test_masks_go_into_an_empty_folder_of_their_own(weights, photo, tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "face-3.png").write_bytes(b"of another picture")
+    (tmp_path / "empty").mkdir()
+    for source, out, masks, complaint in (
+        (photo, tmp_path / "a.png", tmp_path / "full", "is a new folder, or an empty one"),
+        (photo, tmp_path / "a.png", photo, "is a new folder, or an empty one"),
+        (photo, tmp_path / "new" / "face-1.png", tmp_path / "new", "is a folder of its own"),
+        (photo, tmp_path / "empty", tmp_path / "empty", "is a folder of its own"),
+        (photo.parent, tmp_path / "out", tmp_path / "new", "is for one picture"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            restore(weights, source, out, "--faces-masks", masks)
+        assert ended.value.code == 2
+        assert f"--faces-masks {complaint}" in capsys.readouterr().err
+
+
 @pytest.fixture(scope="module")
 def without_restorer(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same folder, but nothing in it restores faces."""
