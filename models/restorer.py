@@ -245,7 +245,7 @@ class Restorer:
             tiling = self._tiling(model, picture, chosen, options, task)
         work = planes.count * model.work(chosen.lq_wh, tiling)
         upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
-        chosen = with_faces(chosen, len(task.restored), task.seconds)
+        chosen = with_faces(chosen, len(task.restored), task.seconds + task.looked_s)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
         with clock.stage("upscale"):
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)

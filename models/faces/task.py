@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class FaceTask:
         found: in reading order.
         reasons: for each, why it is left; None: it is restored.
         strength: 0 to 100.
+        looked_s: seconds that looking for them took.
         notices: stable codes of what the owner should be told, beside those of the faces.
     """
 
@@ -45,6 +47,7 @@ class FaceTask:
     found: tuple[Face, ...] = ()
     reasons: tuple[Reason | None, ...] = ()
     strength: float = 0.0
+    looked_s: float = 0.0
     notices: tuple[str, ...] = ()
 
     @property
@@ -54,7 +57,7 @@ class FaceTask:
 
     @property
     def seconds(self) -> float:
-        """About how long it takes."""
+        """About how long it will take."""
         return 0.0 if self.pipeline is None else self.pipeline.seconds_per_face * len(self.restored)
 
     def needed_bytes(self, picture: Picture, size_wh: tuple[int, int]) -> int:
@@ -171,13 +174,16 @@ def face_task(
         pipeline = faces
     else:
         return FaceTask()
+    began = time.perf_counter()
     found = _found(pipeline, picture, should_stop)
+    looked_s = time.perf_counter() - began
     if found is None:
-        return FaceTask(notices=(NOT_LOOKED_FOR,))
+        return FaceTask(looked_s=looked_s, notices=(NOT_LOOKED_FOR,))
     wanted = wanted_faces(options, len(found))
-    reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=there_are_s)
+    left_s = None if there_are_s is None else max(0.0, there_are_s - looked_s)
+    reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=left_s)
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces
-    return FaceTask(pipeline, found, tuple(reasons), float(strength))
+    return FaceTask(pipeline, found, tuple(reasons), float(strength), looked_s)
 
 
 def _found(finder: FaceFinder, picture: Picture, should_stop: ShouldStop) -> tuple[Face, ...] | None:

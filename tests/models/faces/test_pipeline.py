@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -415,6 +416,42 @@ def test_people_are_told_a_time_with_the_faces_in_it(restorer):
     assert one.estimate_s - without.estimate_s == pytest.approx(3.5, abs=0.5)
     assert f"about {with_them.estimate_s:.1f} s. 7.0 s of that is for faces, of which 2 will be" in with_them.choice
     assert "faces" not in without.choice
+
+
+def slow(crops: Array) -> Array:
+    time.sleep(0.2 * len(crops))
+    return crisper(crops)
+
+
+@pytest.mark.parametrize(("believed_s", "learnt_s"), [(4.0, 2.1), (0.0, 0.2)])
+def test_the_time_told_for_a_face_follows_what_faces_take(pipeline, restorer, believed_s, learnt_s):
+    faces = pipeline(slow, seconds_per_face=believed_s)
+    restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert faces.seconds_per_face == pytest.approx(learnt_s, abs=0.05)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_faces_that_fail_teach_nothing_of_the_time(pipeline, restorer, bad):
+    faces = pipeline(bad, seconds_per_face=4.0)
+    restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert faces.seconds_per_face == 4.0
+
+
+@pytest.mark.parametrize("wish", [{}, {"faces_left_out": (1, 2)}])
+def test_the_seconds_of_looking_for_faces_are_told_too_and_are_gone_from_the_time_there_is(restorer, monkeypatch, wish):
+    def find(image: Array, detector: KnowsWhere, **_: object) -> tuple[Face, ...]:
+        time.sleep(0.6)
+        return detector(image)
+
+    monkeypatch.setattr("models.faces.finding.find_faces", find)
+    options = RestoreOptions(**PNG, faces=100, **wish)
+    told_s = restorer(seconds_per_face=4.0).restore(PHOTO, options).estimate_s
+    without_s = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0)).estimate_s
+    assert told_s - without_s == pytest.approx(0.6 if wish else 8.6, abs=0.25)
+    if not wish:
+        short = replace(options, max_seconds=without_s + 8.3)
+        reasons = [face.reason for face in restorer(seconds_per_face=4.0).restore(PHOTO, short).faces]
+        assert reasons.count("no_time") == 1
 
 
 def test_faces_that_will_be_left_take_no_time(restorer):
