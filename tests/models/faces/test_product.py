@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models import OptionsError, RestoreOptions, Restorer, WeightsMissing
+from models import OptionsError, RestorationStopped, RestoreOptions, Restorer, WeightsMissing
 from models.archs import GFPGANv1Clean, SRVGGNetCompact
 from models.cli import main
 from models.engine.device import pick_engine
@@ -73,16 +74,23 @@ def test_the_command_restores_what_it_finds_and_says_so(weights, photo, tmp_path
     assert all(word in printed for word in words)
 
 
-def test_picking_and_leaving_out_are_two_ways_to_say_it(weights, photo, tmp_path, capsys):
+def test_picking_and_leaving_out_are_two_ways_to_say_it(weights, photo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("models.faces.restoring.RELATED", -2.0)  # what an untrained network makes is shown, too
     made = []
     for name, wish in (
         ("picked.png", ["--pick", "2"]),
         ("left.png", ["--leave", "1"]),
         ("none.png", ["--leave", "1,2"]),
+        ("other.png", ["--pick", "1"]),
     ):
         assert restore(weights, photo, tmp_path / name, "--faces", 100, "--json", *wish) == 0
         made.append((pixels_of((tmp_path / name).read_bytes()), report(capsys)["faces"]))
-    assert np.array_equal(made[0][0], made[1][0])
+    picked, left, none, other = (picture for picture, _ in made)
+    assert np.array_equal(picked, left)
+    assert [face["status"] for face in made[0][1]] == ["left", "restored"]
+    assert [face["status"] for face in made[3][1]] == ["restored", "left"]
+    for one, another in ((picked, none), (other, none), (picked, other)):
+        assert not np.array_equal(one, another)
     assert [face["reason"] for face in made[2][1]] == ["unpicked", "unpicked"]
     assert restore(weights, photo, tmp_path / "off.png", "--faces", 0) == 0
     assert np.array_equal(made[2][0], pixels_of((tmp_path / "off.png").read_bytes()))
@@ -329,10 +337,26 @@ def test_networks_for_faces_are_no_upsamplers(weights, photo, tmp_path, capsys):
         Restorer.open("own-detector", weights_dir=weights)
 
 
-def test_progress_and_a_stop_reach_into_the_network_for_faces(weights, photo):
-    restorer = Restorer.open("small", weights_dir=weights, device="cpu", dtype="float32", threads=1)
-    seen: list[float] = []
-    restorer.restore(photo.read_bytes(), RestoreOptions(faces=100), on_progress=seen.append)
+def test_progress_comes_from_the_faces_too(weights, photo):
+    with closing(Restorer.open("small", weights_dir=weights, device="cpu", dtype="float32", threads=1)) as restorer:
+        seen: list[float] = []
+        restorer.restore(photo.read_bytes(), RestoreOptions(faces=100), on_progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-    restorer.close()
+    assert len({value for value in seen if 0.5 < value < 0.95}) >= 1, "the faces take longer than this upsampler"
+
+
+def test_a_stop_is_heard_inside_of_the_network_for_faces(weights, photo):
+    layers: list[str] = []  # of that network, as they begin
+    with closing(Restorer.open("small", weights_dir=weights, device="cpu", dtype="float32", threads=1)) as restorer:
+        network = restorer._faces.restorer.network
+        for name, layer in network.named_modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_pre_hook(lambda *_, name=name: layers.append(name))
+        restorer.restore(photo.read_bytes(), RestoreOptions(faces=100, faces_picked=(1,)))
+        whole = len(layers)
+        layers.clear()
+        with pytest.raises(RestorationStopped):
+            restorer.restore(photo.read_bytes(), RestoreOptions(faces=100), should_stop=lambda: len(layers) >= 3)
+    assert whole > 30
+    assert len(layers) <= 4, "the first face was not finished, and the second not begun"
