@@ -25,10 +25,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks import face_cost
+from benchmarks import face_cost, machine
 from benchmarks.pictures import SHARED
 from benchmarks.text import table
 from models.archs import RetinaFace
@@ -132,6 +133,7 @@ def cost(args: argparse.Namespace) -> int:
         if path is None or not path.is_file():
             sys.stderr.write(f"{path or 'a picture of one upright face'} is not there; name a file with {option}\n")
             return 1
+    known = machine.facts(torch.device("cpu"))
     try:
         rows = face_cost.measure(head, args.retinaface, threads=args.threads, repeats=args.repeats)
     except RuntimeError as exc:
@@ -139,6 +141,7 @@ def cost(args: argparse.Namespace) -> int:
         return 1
     missed, (width, height) = face_cost.missed(rows), face_cost.SIZE_WH
     told = [
+        f"{machine.in_words({**known, 'load_at_end': machine.load()})}.",
         f"{width}x{height} enlarged {face_cost.SCALE} times, {args.threads} threads, median of {args.repeats} runs.",
         "",
         *face_cost.lines(rows),
