@@ -8,8 +8,8 @@ it the crops that their authors had aligned, whose landmarks ought to lie on the
 Three contestants: RetinaFace in one pass, as facexlib's helper runs it; YuNet in a picture of at most 640 px; and
 ``models.faces.find_faces``, which asks both. All steadiness is on the same faces: those that RetinaFace and YuNet both
 found, and so are faces without anybody's judgement. With ``--nobody`` it also counts what is found in photographs
-without people. The exit status is 1 where ours is worse than the better of the two in a row. The pictures are not ours
-and show people: nothing but figures leaves this program.
+without people. The exit status is 1 where ours is worse than the better of the two in a row, and where they agreed on
+no face. The pictures are not ours and show people: nothing but figures leaves this program.
 
 With ``--cost`` it measures something else, what faces cost beside their networks: see :mod:`benchmarks.face_cost`.
 """
@@ -25,10 +25,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks import face_cost
+from benchmarks import face_cost, machine
 from benchmarks.pictures import SHARED
 from benchmarks.text import table
 from models.archs import RetinaFace
@@ -108,6 +109,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"no pictures in {', '.join(map(str, args.pictures))}; name folders with --pictures\n")
         return 1
     findings = measured(pictures, finders)
+    if not findings.agreed:  # and so there is nothing that could be better or worse
+        sys.stderr.write(f"no face in {len(pictures)} pictures that both detectors find; name others with --pictures\n")
+        return 1
     lines = report(findings, len(pictures))
     document = as_json(findings)
     if args.nobody is not None:
@@ -129,6 +133,7 @@ def cost(args: argparse.Namespace) -> int:
         if path is None or not path.is_file():
             sys.stderr.write(f"{path or 'a picture of one upright face'} is not there; name a file with {option}\n")
             return 1
+    known = machine.facts(torch.device("cpu"))
     try:
         rows = face_cost.measure(head, args.retinaface, threads=args.threads, repeats=args.repeats)
     except RuntimeError as exc:
@@ -136,6 +141,7 @@ def cost(args: argparse.Namespace) -> int:
         return 1
     missed, (width, height) = face_cost.missed(rows), face_cost.SIZE_WH
     told = [
+        f"{machine.in_words({**known, 'load_at_end': machine.load()})}.",
         f"{width}x{height} enlarged {face_cost.SCALE} times, {args.threads} threads, median of {args.repeats} runs.",
         "",
         *face_cost.lines(rows),

@@ -31,8 +31,10 @@ class RestoreOptions:
         denoise: 1 leaves a picture as clean as the network makes it, 0 gives it all the noise of the input; None is 1.
         strength: share of the network's picture in a result as large as the original, from 0 to 1; None: by how noisy
             and how sharp the original is, see :mod:`models.planning.shares`. Means nothing where the picture grows.
-        faces: strength of face restoration: 0 does nothing to faces, 100 shows nothing but what the network made of
-            them; None: :data:`models.faces.DEFAULT_STRENGTH` where the weights for it are loaded, else 0.
+        faces: strength of face restoration: 0 does nothing to faces, 100 shows all that the network made of them, but
+            in the picture's own colours and grain, inside of its mask, and no more than the likeness allows; None:
+            :data:`models.faces.pipeline.DEFAULT_STRENGTH` where the weights for it are loaded and the picture is no
+            drawing, or where faces are picked or left out; else 0.
         faces_picked: numbers of the faces to restore, as the preview counts them; None: all.
         faces_left_out: numbers of faces to leave as they are.
         colour_lock: hold the low frequencies of the colours to those of the input.

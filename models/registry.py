@@ -19,8 +19,12 @@ SHIPPED_MODEL = "restora-compact"
 ALIASES = {"compact": SHIPPED_MODEL}  # short names for the command line and for settings
 DEFAULT_RESTORER = "GFPGANv1.4"
 DEFAULT_DETECTOR = "detection_mobilenet0.25_Final"
+DEFAULT_SECOND = "face_detection_yunet_2026may"  # has to agree with the detector
 DEFAULT_IDENTITY = "face_recognition_sface_2021dec"
-GROUPS = {"faces": (DEFAULT_RESTORER, DEFAULT_DETECTOR, DEFAULT_IDENTITY)}  # names for several models at once
+DEFAULT_PARSER = "parsing_bisenet"
+GROUPS = {  # names for several models at once
+    "faces": (DEFAULT_RESTORER, DEFAULT_DETECTOR, DEFAULT_SECOND, DEFAULT_IDENTITY)
+}
 BSD = "BSD-3-Clause"
 MIT = "MIT"
 APACHE = "Apache-2.0"

@@ -7,7 +7,7 @@ restored = restorer.restore(Path("old.jpg").read_bytes(), RestoreOptions(outscal
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from models.engine.watch import Progress, ShouldStop, Watch, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.faces.finding import FaceFinder
 from models.faces.pipeline import FacePipeline
+from models.faces.preview import FaceMask
 from models.faces.report import notices_of
-from models.faces.task import FaceTask, face_task, open_faces, open_finder, preview_of
+from models.faces.task import FaceTask, face_task, masks_of, open_faces, open_finder, preview_of
 from models.grain import keep_noise
 from models.loading import digest_of, load_model
 from models.options import RestoreOptions
@@ -175,6 +176,11 @@ class Restorer:
         return self._faces if isinstance(self._faces, str) else None
 
     @property
+    def guard_off(self) -> str | None:
+        """Why the likeness of restored faces is judged by nobody, as a sentence; None: it is, or none are restored."""
+        return None if isinstance(self._faces, str) else self._faces.guard_off
+
+    @property
     def faces_sha256(self) -> Mapping[str, str]:
         """Digests of the weights for faces, by role; empty where faces are not restored."""
         return {} if isinstance(self._faces, str) else self._faces.sha256
@@ -239,7 +245,7 @@ class Restorer:
             tiling = self._tiling(model, picture, chosen, options, task)
         work = planes.count * model.work(chosen.lq_wh, tiling)
         upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
-        chosen = with_faces(chosen, len(task.restored), task.seconds)
+        chosen = with_faces(chosen, len(task.restored), task.seconds + task.looked_s)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
         with clock.stage("upscale"):
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)
@@ -316,9 +322,30 @@ class Restorer:
             OptionsError: nothing that finds faces is loaded. What restores them is not needed.
         """
         options = options or RestoreOptions()
+        return preview_of(self._loaded_finder(), self._decoder.decode(data, limits_of(options)), options)
+
+    def face_masks(self, data: bytes, options: RestoreOptions | None = None) -> Iterator[FaceMask]:
+        """What restoring each face would change, numbered as ``faces_picked`` and ``faces_left_out`` count them.
+
+        Args:
+            data: the file as it came.
+            options: limits; which faces are wanted does not matter.
+
+        Returns:
+            Masks of the picture's own size, made one at a time as they are asked for. They are ovals where no parser
+            is loaded, or nothing that restores faces.
+
+        Raises:
+            ImageError: the picture is at fault, or above a limit.
+            OptionsError: nothing that finds faces is loaded. What restores them is not needed.
+        """
+        picture = self._decoder.decode(data, limits_of(options or RestoreOptions()))
+        return masks_of(self._loaded_finder(), picture)
+
+    def _loaded_finder(self) -> FaceFinder:
         if isinstance(self._finder, str):
             raise OptionsError(f"faces cannot be found: {self._finder}")
-        return preview_of(self._finder, self._decoder.decode(data, limits_of(options)), options)
+        return self._finder
 
     def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions, task: FaceTask) -> Tiling:
         """How the picture is cut; refuses here, with numbers, what the machine has no memory for.

@@ -196,6 +196,8 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     Process.janitor.start()
     models = ", ".join(card.models)
     logger.info("ready: %s on %s %s, queues %s", models, card.device, card.dtype, ", ".join(queues))
+    if restorer.guard_off is not None:
+        logger.warning("nobody judges whether restored faces are still the same people: %s", restorer.guard_off)
     if app.conf.worker_max_memory_per_child:
         Recycling(app.conf.worker_max_memory_per_child * 1024, give_back=give_back_memory).install()
 

@@ -50,7 +50,10 @@ def main() -> int:
     lacking = _not_sound(args.dir, missing) if fetched != 0 else []
     for what, names in (
         ("the other models do its work", [name for name in lacking if name not in GROUPS["faces"]]),
-        ("faces stay as they are, or are not judged", [name for name in lacking if name in GROUPS["faces"]]),
+        (
+            "faces stay as they are, are found less surely, or are not judged",
+            [name for name in lacking if name in GROUPS["faces"]],
+        ),
     ):
         if names:
             sys.stderr.write(f"warning: without {', '.join(names)} {what}\n")

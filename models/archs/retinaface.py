@@ -6,7 +6,7 @@ learning", He et al. 2015, https://arxiv.org/abs/1512.03385. The parameter names
 https://github.com/biubug6/Pytorch_Retinaface (MIT), which facexlib ships unchanged. Left out: the mesh branch and
 deformable convolutions of the paper, which those checkpoints do not have either, and training.
 
-What comes out is relative to anchors; :mod:`models.faces.detection` makes anchors and boxes.
+What comes out is relative to anchors; :mod:`models.faces.detectors` makes anchors and boxes.
 """
 
 from __future__ import annotations

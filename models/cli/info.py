@@ -6,6 +6,7 @@ import argparse
 import json
 import platform
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,17 @@ from models.cli.process import prepare_process, say_starting
 from models.weights.store import WeightsStore
 
 if TYPE_CHECKING:
+    from models.checkpoints.architecture import Role
+    from models.weights.listing import ModelRow
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
 
+FACE_ROLES: dict[str, Role] = {
+    "face_restorer": "restorer",
+    "face_detectors": "detector",
+    "face_parser": "parser",
+    "face_judge": "identity",
+}
 LIBRARIES = ("torch", "numpy", "pillow", "opencv-python-headless")
 
 
@@ -55,7 +65,7 @@ def gather(args: argparse.Namespace) -> dict[str, Any]:
     from models.engine.device import available_cores, device_choices, pick_engine
     from models.engine.memory import free_host_bytes
 
-    engine = pick_engine(args.device, args.dtype)
+    engine, rows = pick_engine(args.device, args.dtype), WeightsStore(args.weights_dir).list()
     facts: dict[str, Any] = {
         "python": platform.python_version(),
         **{library: version(library) for library in LIBRARIES},
@@ -65,7 +75,8 @@ def gather(args: argparse.Namespace) -> dict[str, Any]:
         "devices": list(device_choices()),
         "threads": available_cores(),
         "memory_mb": None if (free := free_host_bytes()) is None else free // 2**20,
-        "weights": [row.name for row in WeightsStore(args.weights_dir).list() if row.state == "present"],
+        "weights": [row.name for row in rows if row.state == "present"],
+        **{name: _names(rows, role) for name, role in FACE_ROLES.items()},
     }
     if args.measure:
         restorer = models.Restorer.open(args.model, weights_dir=args.weights_dir, device=args.device, dtype=args.dtype)
@@ -75,6 +86,12 @@ def gather(args: argparse.Namespace) -> dict[str, Any]:
             "seconds_per_megapixel": round(restorer.seconds_per_pixel(name) * 1e6, 2),
         }
     return facts
+
+
+def _names(rows: Sequence[ModelRow], role: Role) -> list[str]:
+    """What is here for something; what is damaged says so, for then no face is restored at all."""
+    here = {row.name: row.state for row in rows if row.role == role and row.state in {"present", "damaged"}}
+    return [name if state == "present" else f"{name} is damaged" for name, state in here.items()]
 
 
 def _words(value: object) -> str:

@@ -21,7 +21,7 @@ from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
 from models.options import PATIENCE_S
-from models.registry import DENOISE_PARTNERS
+from models.registry import DEFAULT_PARSER, DENOISE_PARTNERS
 from models.weights import WeightsStore
 
 if TYPE_CHECKING:
@@ -78,6 +78,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--leave", type=face_numbers, default=(), metavar="N,N", help="all faces but these")
     parser.add_argument("--faces-preview", type=Path, metavar="PNG", help="write IN with its faces numbered, too")
     parser.add_argument(
+        "--faces-masks",
+        type=Path,
+        metavar="DIR",
+        help="write what restoring each face would change of IN, too, as face-1.png, face-2.png ... in a new folder",
+    )
+    parser.add_argument(
         "--colour-lock",
         action=argparse.BooleanOptionalAction,
         default=True,
@@ -118,7 +124,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not source.exists():
         raise OptionsError(f"{source} is not there")
-    if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, source, args.output)):
+    if complaint := complain_of_faces(args):
         usage_error(complaint)
     say_starting()
     prepare_process()
@@ -136,15 +142,12 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         dtype=args.dtype,
         denoise=args.denoise if by_weights or args.recipe else None,
         threads=args.threads,
-        faces=options.faces != 0,
+        faces=options.faces != 0 or args.faces_masks is not None,  # what restores faces can parse them, too
     )
     if args.recipe:
         expect_same_faces(restorer, args.recipe_values)
-    if args.faces_preview:
-        write_preview(restorer, source, args.faces_preview, options)
-        if restorer.faces_off and options.faces is None:
-            say(f"faces are numbered, and left as they are: {restorer.faces_off}")
-    report = report_json if args.json else report_line
+    show_faces(restorer, args, options)
+    report = Report(as_json=args.json, unjudged=restorer.guard_off)
     if source.is_dir():
         return restore_folder(restorer, source, args.output, options, report)
     target = None if args.output.is_dir() else args.output
@@ -262,6 +265,29 @@ def same_file(one: Path, other: Path) -> bool:
     return resolved or normal or (one.exists() and other.exists() and one.samefile(other))
 
 
+def complain_of_faces(args: argparse.Namespace) -> str | None:
+    """What is wrong with the wishes for faces; None if nothing is."""
+    if args.faces == 0 and (args.pick or args.leave):
+        return "--faces 0 restores no face, so there is nothing to --pick or to --leave"
+    if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, args.input, args.output)):
+        return complaint
+    return (
+        complain_of_masks(args.faces_masks, args.input, args.output, args.faces_preview) if args.faces_masks else None
+    )
+
+
+def complain_of_masks(folder: Path, source: Path, target: Path, preview: Path | None) -> str | None:
+    """What is wrong with the folder of masks; None if nothing is. Masks of another picture are never among them."""
+    if source.is_dir():
+        return "--faces-masks is for one picture"
+    for other in (target, target.parent, *(() if preview is None else (preview, preview.parent))):
+        if same_file(folder, other):
+            return f"--faces-masks is a folder of its own, and not for {other}"
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        return f"--faces-masks is a new folder, or an empty one: {folder}"
+    return None
+
+
 def complain_of_preview(preview: Path, source: Path, target: Path) -> str | None:
     """What is wrong with the path of a preview; None if nothing is."""
     if source.is_dir() or preview.suffix.lower() != ".png":
@@ -330,6 +356,36 @@ def restore_file(
     return out, restored
 
 
+def show_faces(restorer: Restorer, args: argparse.Namespace, options: RestoreOptions) -> None:
+    """Write the preview and the masks that were asked for, before the picture is restored."""
+    if args.faces_preview:
+        write_preview(restorer, args.input, args.faces_preview, options)
+        if restorer.faces_off and options.faces is None:
+            say(f"faces are numbered, and left as they are: {restorer.faces_off}")
+    if args.faces_masks:
+        write_masks(restorer, args.input, args.faces_masks, options)
+
+
+def write_masks(restorer: Restorer, path: Path, folder: Path, options: RestoreOptions) -> None:
+    """Write a gray picture for each face, and say so where there is none, or where they are ovals.
+
+    Raises:
+        RestorationError: the picture is at fault, or nothing that finds faces is here.
+    """
+    from PIL import Image
+
+    mask = None
+    for mask in restorer.face_masks(read(path), options):
+        buffer = BytesIO()
+        Image.fromarray(mask.pixels).save(buffer, "PNG")
+        write(folder / f"face-{mask.number}.png", buffer.getvalue())
+    if mask is None:
+        say(f"there are no faces in {path}, and so no masks")
+    elif not mask.is_parsed:
+        bring = f"{DEFAULT_PARSER} is not there; bring it with: python -m models weights fetch {DEFAULT_PARSER}"
+        say(f"the masks are ovals: {restorer.faces_off or bring}")
+
+
 def write_preview(restorer: Restorer, path: Path, target: Path, options: RestoreOptions) -> None:
     """Write a picture with its faces numbered.
 
@@ -368,6 +424,25 @@ def progress_bar(label: str) -> Iterator[Callable[[float], None]]:
             bar.update(round(fraction * 100) - bar.n)
 
         yield advance
+
+
+class Report:
+    """Tells of every result on stdout, and once, on stderr, that nobody judged the faces in them.
+
+    Args:
+        as_json: objects instead of words.
+        unjudged: why nobody does, as a sentence; None: it is done.
+    """
+
+    def __init__(self, *, as_json: bool, unjudged: str | None) -> None:
+        self._report, self._unjudged = (report_json if as_json else report_line), unjudged
+
+    def __call__(self, path: Path, out: Path, restored: Restored) -> None:
+        """Tell of one."""
+        self._report(path, out, restored)
+        if self._unjudged is not None and restored.faces_restored:
+            say(f"nobody judged whether restored faces are still the same people: {self._unjudged}")
+            self._unjudged = None
 
 
 def report_json(path: Path, out: Path, restored: Restored) -> None:

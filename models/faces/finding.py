@@ -35,12 +35,14 @@ class FaceFinder:
         detector: finds them.
         second: another detector, which has to agree; None: nobody is asked.
         found_by: name of the first detector's weights, for logs.
+        confirmed_by: name of the second detector's, for logs.
         sha256: digests of the weights, by role, for recipes.
     """
 
     detector: FaceDetector
     second: FaceDetector | None = None
     found_by: str = "a detector of the caller's"
+    confirmed_by: str | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -68,6 +70,7 @@ class FaceFinder:
             detector=_detector(first, weights_dir, engine),
             second=None if second is None else _detector(second, weights_dir, engine),
             found_by=first,
+            confirmed_by=second,
             sha256={role: digest_of(name, weights_dir, role=None) for role, name in used.items() if name is not None},
         )
 

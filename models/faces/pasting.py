@@ -253,8 +253,7 @@ def paste(
     """
     shown, left = [], list(untouched)
     for layer, strength in zip(layers, strengths, strict=True):
-        if not 0 <= strength <= FULL_STRENGTH:
-            raise OptionsError(f"the strength of a face is from 0 to {FULL_STRENGTH}, not {strength!r}")
+        expect_strength(strength)
         if strength:
             shown.append((layer, strength))
         else:
@@ -262,6 +261,12 @@ def paste(
     for group in grouped([layer.region for layer, _ in shown]):
         members = sorted((shown[index] for index in group), key=lambda member: member[0].affine.tobytes())
         _paste_group(picture, [layer for layer, _ in members], [strength for _, strength in members], left)
+
+
+def expect_strength(strength: float) -> None:
+    """Refuse what is no strength of a face; OptionsError names it."""
+    if not 0 <= strength <= FULL_STRENGTH:
+        raise OptionsError(f"the strength of a face is from 0 to {FULL_STRENGTH}, not {strength!r}")
 
 
 def _paste_group(
@@ -272,12 +277,13 @@ def _paste_group(
     level = float(np.iinfo(picture.dtype).max) / 255
     whole, strongest = around(*(layer.region for layer in layers)), max(strengths)
     change = layers[0]
-    if len(layers) > 1 or _share(layers[0], (), left) is not None:
+    alone = _share(layers[0], (), left) if len(layers) == 1 else None
+    if len(layers) > 1 or alone is not None:
         # Relative to the strongest, so that the same sum is added, more or less of it, when all strengths are changed.
         total = np.zeros((*whole.shape_hw, *picture.shape[2:]), np.int16)
         for layer, strength in zip(layers, strengths, strict=True):
             part = layer.rows(0, layer.region.height)
-            share = _share(layer, [other for other in layers if other is not layer], left)
+            share = _share(layer, [other for other in layers if other is not layer], left) if alone is None else alone
             if share is not None:
                 part *= share if part.ndim == 2 else share[..., None]
             part *= np.float32(strength / strongest)

@@ -22,21 +22,21 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, no_progress
-from models.errors import OptionsError, OutOfMemory, WeightsMissing, WeightsRefused
+from models.errors import OutOfMemory, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb, installed
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
 from models.faces.identity import Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
-from models.faces.pasting import FaceLayer, face_layer, layer_bytes, pasting_bytes
+from models.faces.pasting import FaceLayer, expect_strength, face_layer, layer_bytes, pasting_bytes
 from models.faces.regions import face_region
-from models.faces.report import FaceReport, Reason
+from models.faces.report import FaceReport, Reason, expect_there
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, give_back, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
 from models.pixels import Pixels
-from models.registry import GROUPS, MODELS
+from models.registry import DEFAULT_IDENTITY, GROUPS, MODELS
 from models.stopping import check, never
 from models.weights import WeightsStore
 
@@ -84,8 +84,7 @@ class RestoredFaces:
 
     def show(self, picture: Pixels, *, strength: float, should_stop: ShouldStop = never) -> tuple[FaceReport, ...]:
         """The same in place: ``picture`` is the plain one and gets its faces. Where it raises, it is what it was."""
-        if not 0 <= strength <= 100:
-            raise OptionsError(f"the strength of faces is from 0 to 100, not {strength!r}")
+        expect_strength(strength)
         outcomes = paste_guarded(
             picture,
             self.candidates,
@@ -117,7 +116,7 @@ class FacePipeline(FaceFinder):
         parser: tells skin and hair from the rest; None: an oval has to do.
         embedder: tells people apart; None: the likeness is not judged.
         likeness: cosine between a face before and after, below which it is shown less.
-        seconds_per_face: of the restorer, measured.
+        seconds_per_face: of the restorer, measured, and corrected by every picture; 0: not known yet.
     """
 
     restorer: FaceRestorer
@@ -154,6 +153,7 @@ class FacePipeline(FaceFinder):
             detector=finder.detector,
             second=finder.second,
             found_by=finder.found_by,
+            confirmed_by=finder.confirmed_by,
             restorer=NetworkFaceRestorer(load_face_network(restorer, weights_dir), face_engine(engine)),
             parser=None if parser is None else FaceParser(load_face_network(parser, weights_dir), engine),
             embedder=None if identity is None else SFaceEmbedder(onnx_file(identity, weights_dir)),
@@ -163,12 +163,18 @@ class FacePipeline(FaceFinder):
             },
         )
         faces.calibrate()
-        guard = "guarded" if identity else "without a guard of likeness: its weights are not there"
         logger.info(
-            "faces: %s, found by %s, %.1f s each, %s",
-            restorer, faces.found_by, faces.seconds_per_face, guard,
+            "faces: %s, found by %s, confirmed by %s, likeness judged by %s, %.1f s each",
+            restorer, faces.found_by, faces.confirmed_by or "nobody", identity or "nobody", faces.seconds_per_face,
         )  # fmt: skip
         return faces
+
+    @property
+    def guard_off(self) -> str | None:
+        """Why nobody judges whether restored faces are still the same people, as a sentence; None: it is judged."""
+        if self.embedder is not None:
+            return None
+        return f"{DEFAULT_IDENTITY} is not there; bring it with: python -m models weights fetch {DEFAULT_IDENTITY}"
 
     def calibrate(self) -> None:
         """Measure the restorer on a gray square; its first call also settles in."""
@@ -210,7 +216,9 @@ class FacePipeline(FaceFinder):
             index: align_face(image, face.landmarks) for index, face in enumerate(faces) if reasons[index] is None
         }
         crops = [face.crop for face in aligned.values()]
+        began = time.perf_counter()
         made = self._restored(crops, on_progress, should_stop)
+        self._learn(time.perf_counter() - began, made)
         restored = dict(zip(aligned, made, strict=True))
         candidates = []
         for index, face in enumerate(faces):
@@ -267,9 +275,7 @@ class FacePipeline(FaceFinder):
         Raises:
             OptionsError: there is no face of a wanted number.
         """
-        beyond = [number for number in wanted or () if number > len(faces)]
-        if beyond:
-            raise OptionsError(f"there is no face number {beyond[0]}: {len(faces)} were found")
+        expect_there(wanted or (), len(faces))
         picked = range(1, len(faces) + 1) if wanted is None else wanted
         reasons: list[Reason | None] = [
             reason_to_leave(original.pixels, face.landmarks) if number in picked else "unpicked"
@@ -292,6 +298,12 @@ class FacePipeline(FaceFinder):
                 crops, at_once=at_once, on_progress=on_progress, should_stop=should_stop,
             )  # fmt: skip
         return restore_crops(self.restorer, crops, on_progress=on_progress, should_stop=should_stop)
+
+    def _learn(self, seconds: float, made: Sequence[RestoredCrop]) -> None:
+        """Let real faces correct what a gray square said; what fails takes more time, or less."""
+        if made and all(crop.levels is not None for crop in made):
+            pace = seconds / len(made)
+            self.seconds_per_face = (self.seconds_per_face + pace) / 2 if self.seconds_per_face else pace
 
     def _layer(
         self, plain: Pixels, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]

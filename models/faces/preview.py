@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -53,17 +54,35 @@ def numbered_preview(
     return preview
 
 
-def picture_mask(affine: Affine, size_wh: tuple[int, int]) -> Mask:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FaceMask:
+    """What restoring one face would change of a picture.
+
+    Attributes:
+        number: from 1, as the preview counts.
+        face: in pixels of the picture.
+        pixels: (H, W) uint8, as large as the picture: 0 not at all, 255 wholly, if no other face were near.
+        is_parsed: whether skin and hair were told from the rest; else it is an oval.
+    """
+
+    number: int
+    face: Face
+    pixels: Mask
+    is_parsed: bool
+
+
+def picture_mask(affine: Affine, size_wh: tuple[int, int], labels: NDArray[np.uint8] | None = None) -> Mask:
     """(H, W) uint8: what restoring one face would change, 0 not at all, 255 wholly.
 
     Args:
         affine: (2, 3) from the picture to the upright 512 px crop of the face.
         size_wh: of the picture, enlarged or not.
+        labels: (512, 512) uint8, BiSeNet's class of each pixel of the crop; None where no parser is there.
     """
     mask = np.zeros(size_wh[::-1], np.uint8)
     region = face_region(affine, size_wh)
     if region is not None:
-        mask[region.slices] = face_mask(affine, region, size_wh)
+        mask[region.slices] = face_mask(affine, region, size_wh, labels)
     return mask
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from models.errors import OptionsError
 from models.faces.face import Face
 
 Status = Literal["restored", "weakened", "left"]
 Reason = Literal["unpicked", "too_small", "too_blurred", "no_time", "unlike", "failed"]
 
 NOTICES: Mapping[Reason, str] = {"failed": "faces_failed", "no_time": "faces_no_time"}
+NOT_LOOKED_FOR = "faces_not_looked_for"  # there was no memory for it; whether there are any is not known
 SAME_ROW = 0.5  # of a face's height: middles no farther apart are in one row
 
 
@@ -55,6 +57,17 @@ def notices_of(faces: Sequence[FaceReport]) -> tuple[str, ...]:
     """Stable codes of what the owner should be told: ``faces_failed``, ``faces_no_time``."""
     reasons = {face.reason for face in faces}
     return tuple(code for reason, code in NOTICES.items() if reason in reasons)
+
+
+def expect_there(numbers: Iterable[int], found: int) -> None:
+    """Refuse numbers of faces beyond those that were found.
+
+    Raises:
+        OptionsError: names the largest.
+    """
+    largest = max(numbers, default=0)
+    if largest > found:
+        raise OptionsError(f"there is no face number {largest}: {found} were found")
 
 
 def in_reading_order(faces: Sequence[Face]) -> tuple[Face, ...]:

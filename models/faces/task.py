@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop
 from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
+from models.faces.alignment import align_face
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
-from models.faces.preview import numbered_preview
-from models.faces.report import NOTICES, FaceReport, Reason
+from models.faces.preview import FaceMask, numbered_preview, picture_mask
+from models.faces.report import NOT_LOOKED_FOR, FaceReport, Reason, expect_there
 from models.faces.restoring import give_back
 from models.options import RestoreOptions
 from models.picture import Picture
@@ -37,6 +39,7 @@ class FaceTask:
         found: in reading order.
         reasons: for each, why it is left; None: it is restored.
         strength: 0 to 100.
+        looked_s: seconds that looking for them took.
         notices: stable codes of what the owner should be told, beside those of the faces.
     """
 
@@ -44,6 +47,7 @@ class FaceTask:
     found: tuple[Face, ...] = ()
     reasons: tuple[Reason | None, ...] = ()
     strength: float = 0.0
+    looked_s: float = 0.0
     notices: tuple[str, ...] = ()
 
     @property
@@ -53,7 +57,7 @@ class FaceTask:
 
     @property
     def seconds(self) -> float:
-        """About how long it takes."""
+        """About how long it will take."""
         return 0.0 if self.pipeline is None else self.pipeline.seconds_per_face * len(self.restored)
 
     def needed_bytes(self, picture: Picture, size_wh: tuple[int, int]) -> int:
@@ -109,9 +113,7 @@ def wanted_faces(options: RestoreOptions, found: int) -> tuple[int, ...] | None:
     Raises:
         OptionsError: a picked number is larger than there are faces. Leaving out who is not there is no mistake.
     """
-    picked_ones = options.faces_picked or ()
-    if picked_ones and max(picked_ones) > found:
-        raise OptionsError(f"there is no face number {max(picked_ones)}: {found} were found")
+    expect_there(options.faces_picked or (), found)
     if options.faces_picked is None and not options.faces_left_out:
         return None
     picked = range(1, found + 1) if options.faces_picked is None else options.faces_picked
@@ -172,13 +174,16 @@ def face_task(
         pipeline = faces
     else:
         return FaceTask()
+    began = time.perf_counter()
     found = _found(pipeline, picture, should_stop)
+    looked_s = time.perf_counter() - began
     if found is None:
-        return FaceTask(notices=(NOTICES["failed"],))
+        return FaceTask(looked_s=looked_s, notices=(NOT_LOOKED_FOR,))
     wanted = wanted_faces(options, len(found))
-    reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=there_are_s)
+    left_s = None if there_are_s is None else max(0.0, there_are_s - looked_s)
+    reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=left_s)
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces
-    return FaceTask(pipeline, found, tuple(reasons), float(strength))
+    return FaceTask(pipeline, found, tuple(reasons), float(strength), looked_s)
 
 
 def _found(finder: FaceFinder, picture: Picture, should_stop: ShouldStop) -> tuple[Face, ...] | None:
@@ -198,3 +203,19 @@ def preview_of(finder: FaceFinder, picture: Picture, options: RestoreOptions) ->
     wanted = wanted_faces(options, len(found))
     left_out = [number for number in range(1, len(found) + 1) if wanted is not None and number not in wanted]
     return numbered_preview(eight_bit_rgb(picture), found, left_out=left_out)
+
+
+def masks_of(finder: FaceFinder, picture: Picture) -> Iterator[FaceMask]:
+    """One for each face of the picture, made when it is asked for; by skin and hair where ``finder`` can parse."""
+    found, image = finder.find(picture), eight_bit_rgb(picture)
+    parser = finder.parser if isinstance(finder, FacePipeline) else None
+
+    def masks() -> Iterator[FaceMask]:
+        for number, face in enumerate(found, start=1):
+            with out_of_memory_named():
+                aligned = align_face(image, face.landmarks)
+                labels = None if parser is None else parser(aligned.crop)
+                pixels = picture_mask(aligned.affine, picture.size_wh, labels)
+            yield FaceMask(number=number, face=face, pixels=pixels, is_parsed=labels is not None)
+
+    return masks()

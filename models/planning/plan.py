@@ -88,17 +88,15 @@ def with_faces(planned: Plan, count: int, seconds: float) -> Plan:
     Args:
         planned: of :func:`plan`.
         count: how many are to be restored.
-        seconds: that they will take together.
+        seconds: that they will take together, and that looking for them has taken.
     """
-    if not count:
-        return planned
     whole_s = planned.estimate_s + seconds
     told = [
         reason._replace(params={**reason.params, "seconds": whole_s}) if reason.code in TIME_CODES else reason
         for reason in planned.reasons
     ]
-    faces = Reason("time_of_faces", {"faces_s": seconds, "count": count})
-    return replace(planned, estimate_s=whole_s, reasons=(*told, faces))
+    faces = [Reason("time_of_faces", {"faces_s": seconds, "count": count})] if count else []
+    return replace(planned, estimate_s=whole_s, reasons=(*told, *faces))
 
 
 def plan(

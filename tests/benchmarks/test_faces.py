@@ -67,3 +67,12 @@ def test_no_pictures_is_said(tmp_path, shared: Path, capsys):
 def test_missing_weights_are_named(tmp_path, capsys):
     assert faces.main(["--retinaface", str(tmp_path / "none.pth")]) == 1
     assert "none.pth" in capsys.readouterr().err
+
+
+def test_pictures_without_a_face_prove_nothing_and_say_so(shared: Path, tmp_path, capsys):
+    cv2.imwrite(str(tmp_path / "gray.png"), np.full((64, 64, 3), 128, np.uint8))
+    assert shared.is_dir()  # has the detectors
+    assert faces.main(["--pictures", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert (said.out, "no face in 1 pictures" in said.err) == ("", True)
+    assert not (tmp_path / "out").exists()

@@ -125,9 +125,10 @@ def test_where_any_model_is_there_nothing_is_fetched_unless_asked_for(folder):
 
 
 def test_what_cannot_be_fetched_is_a_warning_where_another_model_is_there(folder):
+    what_of_it = "faces stay as they are, are found less surely, or are not judged"
     for fetch, faces in (
         ("pictures", []),
-        ("all", [f"warning: without {', '.join(GROUPS['faces'])} faces stay as they are, or are not judged"]),
+        ("all", [f"warning: without {', '.join(GROUPS['faces'])} {what_of_it}"]),
     ):
         finished = run(folder, "--fetch", fetch)
         assert finished.returncode == 0

@@ -113,9 +113,9 @@ def test_every_error_of_the_library_that_a_user_can_cause_has_words(locale):
 
 
 NOTICES = {
-    "alpha_flattened", "cleaned_only", "depth_reduced", "faces_failed", "faces_no_time", "fast_model",
-    "first_frame_only", "format_changed", "profile_ignored", "quality_reduced", "reduced_first", "scale_limited",
-    "scale_reduced",
+    "alpha_flattened", "cleaned_only", "depth_reduced", "faces_failed", "faces_no_time", "faces_not_looked_for",
+    "fast_model", "first_frame_only", "format_changed", "profile_ignored", "quality_reduced", "reduced_first",
+    "scale_limited", "scale_reduced",
 }  # fmt: skip
 
 

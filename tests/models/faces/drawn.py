@@ -52,8 +52,8 @@ def socket() -> RGB:
     return picture
 
 
-def statue() -> RGB:
-    """A bust without features: an egg on a pedestal, lit from one side."""
+def faceless_bust() -> RGB:
+    """A shop's dummy: a head without features on shoulders, lit from one side."""
     picture = blank(90)
     y, x = np.mgrid[:SIDE, :SIDE]
     head = ((x - 240) / 80) ** 2 + ((y - 190) / 105) ** 2 < 1
@@ -107,5 +107,5 @@ def clouds() -> RGB:
 
 
 PHANTOMS = {
-    draw.__name__: draw for draw in (clock, house, socket, statue, bear, checkerboard, dots, noise, clouds)
+    draw.__name__: draw for draw in (clock, house, socket, faceless_bust, bear, checkerboard, dots, noise, clouds)
 }  # fmt: skip

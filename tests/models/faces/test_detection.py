@@ -269,6 +269,21 @@ def test_an_animal_or_a_windmill_is_no_face(path, shared: Path, retinaface):
     assert find_faces(image, retinaface) == ()
 
 
+# A stone with a mouth and hollows for eyes; a head of wood on a mast.
+@pytest.mark.parametrize("name", ["101084", "138078"])
+def test_a_statue_with_the_outlines_of_a_face_is_none(name, shared: Path, retinaface, yunet):
+    image = cv2.cvtColor(cv2.imread(str(shared / f"images/train/bsds500/{name}.jpg")), cv2.COLOR_BGR2RGB)
+    assert len(retinaface(image)) == 1
+    assert find_faces(image, retinaface, second=yunet) == ()
+
+
+# A carved head, a mask on somebody, the Sphinx of Giza: nothing in their shape tells them from people.
+@pytest.mark.parametrize("name", ["71076", "55075", "161045"])
+def test_a_statue_with_the_features_of_a_person_is_a_face_as_its_page_says(name, shared: Path, retinaface, yunet):
+    image = cv2.cvtColor(cv2.imread(str(shared / f"images/train/bsds500/{name}.jpg")), cv2.COLOR_BGR2RGB)
+    assert len(find_faces(image, retinaface, second=yunet)) == 1
+
+
 @pytest.mark.parametrize("path", ["set14/face.png", "kodak/kodim12.png"])
 def test_a_face_in_profile_is_skipped(path, shared: Path, retinaface):
     image = cv2.cvtColor(cv2.imread(str(shared / "images/eval" / path)), cv2.COLOR_BGR2RGB)

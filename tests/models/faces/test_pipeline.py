@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,9 +18,11 @@ from PIL import Image
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
 from models.encoding import read_recipe
 from models.engine.model import Model
+from models.faces.alignment import invert, transform
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
+from models.faces.finding import FaceFinder
 from models.faces.identity import similarity
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.restoring import NetworkFaceRestorer
@@ -189,6 +192,12 @@ def test_without_weights_faces_are_left_alone_and_an_explicit_wish_says_what_is_
         restorer(faces=off).faces_preview(PHOTO)
 
 
+def test_a_guard_that_is_off_says_why_and_where_no_face_is_restored_there_is_none_to_be_off(restorer):
+    assert "face_recognition_sface_2021dec" in restorer().guard_off
+    assert restorer(embedder=embedder).guard_off is None
+    assert restorer(faces="none here").guard_off is None
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_a_restorer_that_fails_leaves_the_picture_as_it_was(restorer, bad):
     plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
@@ -317,6 +326,36 @@ def test_the_preview_numbers_the_faces(restorer):
     assert (preview != restorer().faces_preview(PHOTO)).any()
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_mask_holds_all_that_restoring_its_face_changes_and_no_more_than_was_parsed(restorer, labelled):
+    skin_on_the_left = np.zeros((512, 512), np.uint8)
+    skin_on_the_left[:, :256] = 1
+    built = restorer(parser=(lambda _crop: skin_on_the_left) if labelled else None)
+    masks = list(built.face_masks(PHOTO))
+    assert [(mask.number, mask.is_parsed) for mask in masks] == [(1, labelled), (2, labelled)]
+    plain = built.restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    for mask, affine in zip(masks, AFFINES, strict=True):
+        assert (mask.pixels.shape, mask.pixels.dtype) == (photograph().shape[:2], np.uint8)
+        left, right = (transform(invert(affine), np.array([(x, 292.0)]))[0].round().astype(int) for x in (140, 372))
+        assert mask.pixels[left[1], left[0]] > 230
+        assert (mask.pixels[right[1], right[0]] < 10) == labelled
+        alone = built.restore(PHOTO, RestoreOptions(**PNG, faces=100, faces_picked=(mask.number,)))
+        changed = difference(alone.data, plain.data).any(axis=2)
+        near = cv2.dilate(mask.pixels, np.ones((3, 3), np.uint8)).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
+        assert changed.any()
+        assert not changed[near == 0].any()
+
+
+def test_masks_are_numbered_where_nothing_restores_faces_and_refused_where_nothing_finds_them(restorer, pipeline):
+    whole = restorer(parser=lambda _crop: np.zeros((512, 512), np.uint8))
+    assert not any(mask.pixels.any() for mask in whole.face_masks(PHOTO))
+    with pytest.raises(OptionsError, match="faces cannot be found: none here"):
+        restorer(faces="none here").face_masks(PHOTO)
+    finder = FaceFinder(detector=pipeline().detector)
+    with closing(restorer_of(Nearest(SCALE), faces="none here", finder=finder)) as built:
+        assert [(mask.number, mask.is_parsed) for mask in built.face_masks(PHOTO)] == [(1, False), (2, False)]
+
+
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
 def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, depth):
     near = [to_crop_affine((90 + 70 * column, 100 + 90 * row), 2.9, 5) for row in range(2) for column in range(4)]
@@ -379,6 +418,42 @@ def test_people_are_told_a_time_with_the_faces_in_it(restorer):
     assert "faces" not in without.choice
 
 
+def slow(crops: Array) -> Array:
+    time.sleep(0.2 * len(crops))
+    return crisper(crops)
+
+
+@pytest.mark.parametrize(("believed_s", "learnt_s"), [(4.0, 2.1), (0.0, 0.2)])
+def test_the_time_told_for_a_face_follows_what_faces_take(pipeline, restorer, believed_s, learnt_s):
+    faces = pipeline(slow, seconds_per_face=believed_s)
+    restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert faces.seconds_per_face == pytest.approx(learnt_s, abs=0.05)
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_faces_that_fail_teach_nothing_of_the_time(pipeline, restorer, bad):
+    faces = pipeline(bad, seconds_per_face=4.0)
+    restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert faces.seconds_per_face == 4.0
+
+
+@pytest.mark.parametrize("wish", [{}, {"faces_left_out": (1, 2)}])
+def test_the_seconds_of_looking_for_faces_are_told_too_and_are_gone_from_the_time_there_is(restorer, monkeypatch, wish):
+    def find(image: Array, detector: KnowsWhere, **_: object) -> tuple[Face, ...]:
+        time.sleep(0.6)
+        return detector(image)
+
+    monkeypatch.setattr("models.faces.finding.find_faces", find)
+    options = RestoreOptions(**PNG, faces=100, **wish)
+    told_s = restorer(seconds_per_face=4.0).restore(PHOTO, options).estimate_s
+    without_s = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0)).estimate_s
+    assert told_s - without_s == pytest.approx(0.6 if wish else 8.6, abs=0.25)
+    if not wish:
+        short = replace(options, max_seconds=without_s + 8.3)
+        reasons = [face.reason for face in restorer(seconds_per_face=4.0).restore(PHOTO, short).faces]
+        assert reasons.count("no_time") == 1
+
+
 def test_faces_that_will_be_left_take_no_time(restorer):
     small = png(cv2.resize(photograph(), None, fx=0.1, fy=0.1, interpolation=cv2.INTER_AREA))
     tiny = restorer(seconds_per_face=30.0)
@@ -415,7 +490,7 @@ def test_no_memory_for_looking_is_tried_twice_and_then_a_picture_without_faces(r
     assert built.restore(PHOTO, RestoreOptions(**PNG, faces=100)).faces_restored == 2
     monkeypatch.setattr("models.faces.finding.find_faces", no_room)
     result = built.restore(PHOTO, RestoreOptions(**PNG, faces=100))
-    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_failed",))
+    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_not_looked_for",))
 
 
 def test_one_face_without_room_leaves_the_other_restored(restorer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models import OptionsError, RestoreOptions, Restorer, WeightsMissing
+from models import OptionsError, RestorationStopped, RestoreOptions, Restorer, WeightsMissing
 from models.archs import GFPGANv1Clean, SRVGGNetCompact
 from models.cli import main
 from models.engine.device import pick_engine
@@ -73,16 +74,23 @@ def test_the_command_restores_what_it_finds_and_says_so(weights, photo, tmp_path
     assert all(word in printed for word in words)
 
 
-def test_picking_and_leaving_out_are_two_ways_to_say_it(weights, photo, tmp_path, capsys):
+def test_picking_and_leaving_out_are_two_ways_to_say_it(weights, photo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("models.faces.restoring.RELATED", -2.0)  # what an untrained network makes is shown, too
     made = []
     for name, wish in (
         ("picked.png", ["--pick", "2"]),
         ("left.png", ["--leave", "1"]),
         ("none.png", ["--leave", "1,2"]),
+        ("other.png", ["--pick", "1"]),
     ):
         assert restore(weights, photo, tmp_path / name, "--faces", 100, "--json", *wish) == 0
         made.append((pixels_of((tmp_path / name).read_bytes()), report(capsys)["faces"]))
-    assert np.array_equal(made[0][0], made[1][0])
+    picked, left, none, other = (picture for picture, _ in made)
+    assert np.array_equal(picked, left)
+    assert [face["status"] for face in made[0][1]] == ["left", "restored"]
+    assert [face["status"] for face in made[3][1]] == ["restored", "left"]
+    for one, another in ((picked, none), (other, none), (picked, other)):
+        assert not np.array_equal(one, another)
     assert [face["reason"] for face in made[2][1]] == ["unpicked", "unpicked"]
     assert restore(weights, photo, tmp_path / "off.png", "--faces", 0) == 0
     assert np.array_equal(made[2][0], pixels_of((tmp_path / "off.png").read_bytes()))
@@ -92,6 +100,40 @@ def test_a_preview_is_written_beside_the_result(weights, photo, tmp_path):
     assert restore(weights, photo, tmp_path / "a.png", "--faces", 50, "--faces-preview", tmp_path / "faces.png") == 0
     with Image.open(tmp_path / "faces.png") as preview, Image.open(photo) as original:
         assert preview.width / preview.height == pytest.approx(original.width / original.height, rel=0.01)
+
+
+def test_a_mask_for_each_face_is_written_and_said_to_be_an_oval(weights, photo, tmp_path, capsys):
+    masks = tmp_path / "new" / "masks"
+    assert restore(weights, photo, tmp_path / "a.png", "--faces", 0, "--faces-masks", masks, "--json") == 0
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert line.startswith("the masks are ovals: ")
+    assert "weights fetch parsing_bisenet" in line
+    assert sorted(path.name for path in masks.iterdir()) == ["face-1.png", "face-2.png"]
+    assert restore(weights, photo, tmp_path / "a.png", "--faces", 50, "--json") == 0
+    for face in report(capsys)["faces"]:
+        with Image.open(masks / f"face-{face['number']}.png") as mask, Image.open(photo) as original:
+            assert (mask.mode, mask.size) == ("L", original.size)
+            x, y = map(round, face["landmarks"][2])
+            assert mask.getpixel((x, y)) == 255, "the nose"
+            assert mask.getpixel((0, 0)) == 0
+
+
+def test_masks_go_into_an_empty_folder_of_their_own(weights, photo, tmp_path, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "face-3.png").write_bytes(b"of another picture")
+    (tmp_path / "empty").mkdir()
+    for source, out, masks, complaint in (
+        (photo, tmp_path / "a.png", tmp_path / "full", "is a new folder, or an empty one"),
+        (photo, tmp_path / "a.png", photo, "is a new folder, or an empty one"),
+        (photo, tmp_path / "new" / "face-1.png", tmp_path / "new", "is a folder of its own"),
+        (photo, tmp_path / "empty", tmp_path / "empty", "is a folder of its own"),
+        (photo.parent, tmp_path / "out", tmp_path / "new", "is for one picture"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            restore(weights, source, out, "--faces-masks", masks)
+        assert ended.value.code == 2
+        assert f"--faces-masks {complaint}" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +183,17 @@ def test_a_wish_that_cannot_be_is_one_line(weights, photo, tmp_path, capsys, wis
     assert not (tmp_path / "a.png").exists()
 
 
-@pytest.mark.parametrize("wish", [["--pick", "0"], ["--pick", "one"], ["--leave", ""], ["--faces-preview", "a.jpg"]])
+@pytest.mark.parametrize(
+    "wish",
+    [
+        ["--pick", "0"],
+        ["--pick", "one"],
+        ["--leave", ""],
+        ["--faces-preview", "a.jpg"],
+        ["--pick", "9", "--faces", "0"],
+        ["--leave", "1", "--faces", "0"],
+    ],
+)
 def test_what_is_no_number_and_no_png_is_a_usage_error(weights, photo, tmp_path, capsys, wish):
     with pytest.raises(SystemExit) as ended:
         restore(weights, photo, tmp_path / "a.png", *wish)
@@ -190,6 +242,65 @@ def test_damaged_weights_switch_faces_off_and_say_so(weights, photo, tmp_path, c
     assert "is damaged; bring it again" in capsys.readouterr().err
 
 
+def copied(weights: Path, folder: Path, *more: Path) -> Path:
+    """The same weights in a folder of its own, and some more."""
+    folder.mkdir(exist_ok=True)
+    for file in (*weights.glob("*.safetensors"), *more):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def test_a_second_opinion_is_asked_where_it_is_there_missed_in_words_and_never_damaged_in_silence(
+    weights, shared, photo, tmp_path, capsys, caplog
+):
+    yunet = shared / "weights" / "face_detection_yunet_2026may.onnx"
+    folder = copied(weights, tmp_path / "with-it", yunet)
+    engine = pick_engine("cpu", "float32")
+    with caplog.at_level("INFO"):
+        alone, two = (FacePipeline.open(where, engine) for where in (weights, folder))
+    assert (alone.second, alone.confirmed_by) == (None, None)
+    assert two.second is not None
+    assert two.confirmed_by == "face_detection_yunet_2026may"
+    assert set(two.sha256) - set(alone.sha256) == {"second"}
+    assert "found by own-detector, confirmed by nobody," in caplog.text
+    assert "found by own-detector, confirmed by face_detection_yunet_2026may," in caplog.text
+    (folder / yunet.name).write_bytes(b"not that detector")
+    assert restore(folder, photo, tmp_path / "a.png", "--faces", 50) == 1
+    assert "face_detection_yunet_2026may" in (said := capsys.readouterr().err)
+    assert "is damaged; bring it again" in said
+
+
+def test_faces_that_nobody_judged_are_told_once_and_only_where_one_was_restored(
+    weights, photo, tmp_path, capsys, monkeypatch
+):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    for name in ("one.png", "two.png"):
+        (pictures / name).write_bytes(photo.read_bytes())
+    assert restore(weights, photo, tmp_path / "left.png", "--leave", "1,2") == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("models.faces.restoring.RELATED", -2.0)  # what an untrained network makes is shown, too
+    assert restore(weights, pictures, tmp_path / "out", "--pick", "2", "--json") == 0
+    said = capsys.readouterr()
+    assert said.out.count('"status": "restored"') == 2
+    (line,) = said.err.splitlines()
+    assert line.startswith("nobody judged whether restored faces are still the same people: ")
+    assert "python -m models weights fetch face_recognition_sface_2021dec" in line
+
+
+def test_info_tells_what_there_is_for_faces(weights, shared, tmp_path, capsys):
+    folder = copied(weights, tmp_path / "more", shared / "weights" / "face_detection_yunet_2026may.onnx")
+    (folder / "face_recognition_sface_2021dec.onnx").write_bytes(b"not the judge of likeness")
+    assert main(["info", "--json", "--device", "cpu", "--weights-dir", str(folder)]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert {name: value for name, value in facts.items() if name.startswith("face_")} == {
+        "face_restorer": ["own-restorer"],
+        "face_detectors": ["face_detection_yunet_2026may", "own-detector"],
+        "face_parser": [],
+        "face_judge": ["face_recognition_sface_2021dec is damaged"],
+    }
+
+
 def test_a_restorer_of_other_faces_is_refused_in_words(weights, photo, tmp_path, capsys):
     for name in ("small", "own-detector"):
         (tmp_path / f"{name}.safetensors").write_bytes((weights / f"{name}.safetensors").read_bytes())
@@ -226,10 +337,28 @@ def test_networks_for_faces_are_no_upsamplers(weights, photo, tmp_path, capsys):
         Restorer.open("own-detector", weights_dir=weights)
 
 
-def test_progress_and_a_stop_reach_into_the_network_for_faces(weights, photo):
-    restorer = Restorer.open("small", weights_dir=weights, device="cpu", dtype="float32", threads=1)
-    seen: list[float] = []
-    restorer.restore(photo.read_bytes(), RestoreOptions(faces=100), on_progress=seen.append)
+def test_progress_grows_from_face_to_face(weights, photo):
+    with closing(Restorer.open("small", weights_dir=weights, device="cpu", dtype="float32", threads=1)) as restorer:
+        seen, begun = [0.0], list[float]()
+        first_layer = restorer._faces.restorer.network.conv_body_first
+        first_layer.register_forward_pre_hook(lambda *_: begun.append(seen[-1]))
+        restorer.restore(photo.read_bytes(), RestoreOptions(faces=100), on_progress=seen.append)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
-    restorer.close()
+    assert 0 < begun[0] < begun[1] < 0.95
+
+
+def test_a_stop_is_heard_inside_of_the_network_for_faces(weights, photo):
+    layers: list[str] = []  # of that network, as they begin
+    with closing(Restorer.open("small", weights_dir=weights, device="cpu", dtype="float32", threads=1)) as restorer:
+        network = restorer._faces.restorer.network
+        for name, layer in network.named_modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.register_forward_pre_hook(lambda *_, name=name: layers.append(name))
+        restorer.restore(photo.read_bytes(), RestoreOptions(faces=100, faces_picked=(1,)))
+        whole = len(layers)
+        layers.clear()
+        with pytest.raises(RestorationStopped):
+            restorer.restore(photo.read_bytes(), RestoreOptions(faces=100), should_stop=lambda: len(layers) >= 3)
+    assert whole > 30
+    assert len(layers) <= 4, "the first face was not finished, and the second not begun"
