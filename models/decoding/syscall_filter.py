@@ -1,36 +1,39 @@
 """What the process that decodes strangers' files may no longer ask of the kernel once it starts to do so.
 
-Codecs are large C libraries, and a doctored file may make one run code of its sender's. That code runs as the worker's
-user: without more ado it could read the token out of the environment of another process (``/proc/1/environ``), reach the
-network, or start programs. So each child takes these rights from itself before it touches its file, by a seccomp filter
-that it can never take off, and that its threads inherit. It needs no privileges (``PR_SET_NO_NEW_PRIVS``). Left is what
-decoding takes: memory, time, threads, and the descriptors that the child was handed.
+Codecs are large C libraries, and a doctored file may make one run code of its sender's. That code runs as the
+worker's user: without more ado it could read the token out of the environment of another process
+(``/proc/1/environ``), reach the network, or start programs. So each child takes these rights from itself before it
+touches its file, by a seccomp filter that it can never take off, and that its threads inherit. It needs no
+privileges (``PR_SET_NO_NEW_PRIVS``). Left is what decoding takes: memory, time, threads, and the descriptors that
+the child was handed.
 
 Denied, with EPERM (:data:`DENIED` has the calls):
 
-- **Opening anything**, which is what reading ``/proc/PID/environ`` and ``/proc/PID/mem`` needs. Libraries and codecs are
-  loaded by then.
+- **Opening anything**, which is what reading ``/proc/PID/environ`` and ``/proc/PID/mem`` needs. Libraries and codecs
+  are loaded by then.
 - **Changing** names, owners, rights and times of files, mounts, namespaces, the working folder.
 - **Starting** programs, and any process at all: ``clone`` is for threads only. Nothing outlives its picture.
-- **The network**: no socket is made or connected, and none of a neighbour's is taken over. The answer leaves through the
-  socket the child was given, by ``sendto``; ``sendmsg`` could hand on descriptors, and name an address.
+- **The network**: no socket is made or connected, and none of a neighbour's is taken over. The answer leaves through
+  the socket the child was given, by ``sendto``; ``sendmsg`` could hand on descriptors.
 - **Other processes**: their memory (``ptrace``, ``process_vm_readv``), signals to them (also those that ``fcntl`` and
-  ``ioctl`` make the kernel send), their limits, priorities, processors. A signal to itself goes the same way: ``abort``
-  then ends in an illegal instruction, which is a crash as well. Leaving the process group, by which it is killed.
+  ``ioctl`` make the kernel send), their limits, priorities, processors. A signal to itself goes the same way:
+  ``abort`` then ends in an illegal instruction, which is a crash as well. Leaving the process group, by which it is
+  killed.
 - **What processes share beside files**: System V and POSIX message queues, semaphores and memory, keys.
 - **Large or privileged parts of the kernel**, where its own faults have been: bpf, performance counters, userfaultfd,
   asynchronous input and output, modules, clocks, personality.
 
-Answered with ENOSYS: every call with a number from 424 on, which a kernel before 5.1 (2019) does not have either, so that
-libraries know what to do then. Among them are io_uring (it would do what is denied above without asking the filter),
-``openat2``, the ``pidfd`` calls, the new mount calls, ``clone3`` (its flags lie in memory, where a filter cannot look; the C
-library takes ``clone`` instead), what later kernels bring, and all of x32, whose numbers have a high bit. Calls of another
-architecture, such as those of 32 bits, end the process.
+Answered with ENOSYS: every call with a number from 424 on, which a kernel before 5.1 (2019) does not have either,
+so that libraries know what to do then. Among them are io_uring (it would do what is denied above without asking the
+filter), ``openat2``, the ``pidfd`` calls, the new mount calls, ``clone3`` (its flags lie in memory, where a filter
+cannot look; the C library takes ``clone`` instead), what later kernels bring, and all of x32, whose numbers have a
+high bit. Calls of another architecture, such as those of 32 bits, end the process.
 
-It is a list of what is denied: one of what is allowed would break with every new C library that does the same by another
-call. Paths can still be asked about (``stat``). Numbers are from Linux's ``arch/x86/entry/syscalls/syscall_64.tbl`` and
-``include/uapi/asm-generic/unistd.h`` (aarch64). Sources: seccomp(2), prctl(2), syscalls(2), clone(2), fcntl(2) on F_SETOWN,
-credentials(7), proc(5), Documentation/userspace-api/seccomp_filter.rst.
+It is a list of what is denied: one of what is allowed would break with every new C library that does the same by
+another call. Paths can still be asked about (``stat``). Numbers are from Linux's
+``arch/x86/entry/syscalls/syscall_64.tbl`` and ``include/uapi/asm-generic/unistd.h`` (aarch64). Sources: seccomp(2),
+prctl(2), syscalls(2), clone(2), fcntl(2) on F_SETOWN, credentials(7), proc(5),
+Documentation/userspace-api/seccomp_filter.rst.
 """
 
 from __future__ import annotations
@@ -215,7 +218,7 @@ ALLOW, KILL_PROCESS, FAIL_WITH = 0x7FFF0000, 0x80000000, 0x00050000
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 
-class Unfiltered(OSError):
+class UnfilteredError(OSError):
     """The kernel does not take the filter, or there is none for this architecture."""
 
 
@@ -251,7 +254,7 @@ def build(machine: str) -> bytes:
 def prepare() -> Callable[[], None]:
     """What puts the filter on the process that calls it, for ever. Everything slow is done here.
 
-    Calling the result raises :class:`Unfiltered` where the system has no such thing.
+    Calling the result raises :class:`UnfilteredError` where the system has no such thing.
     """
     machine = platform.machine()
     if sys.platform != "linux" or machine not in ARCHITECTURES or sys.maxsize < 2**32:
@@ -267,13 +270,15 @@ def prepare() -> Callable[[], None]:
         for arguments in ((PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0)):
             if prctl(*arguments):
                 number = ctypes.get_errno()
-                raise Unfiltered(number, f"this system takes no filter of system calls ({os.strerror(number)})")
+                raise UnfilteredError(number, f"this system takes no filter of system calls ({os.strerror(number)})")
 
     return put_on
 
 
 def _refuse() -> None:
-    raise Unfiltered(errno.ENOSYS, f"there is no filter of system calls for {sys.platform} on {platform.machine()}")
+    raise UnfilteredError(
+        errno.ENOSYS, f"there is no filter of system calls for {sys.platform} on {platform.machine()}"
+    )
 
 
 def _when(number: int | None, steps: Iterable[bytes]) -> bytes:

@@ -132,7 +132,7 @@ def _decode_and_exit(answer: socket.socket, file: int, memory: int, put_on_filte
         _confine(limits)
         try:
             put_on_filter()
-        except syscall_filter.Unfiltered as exc:
+        except syscall_filter.UnfilteredError as exc:
             _send(answer, wire.pack_unfiltered(exc))
         _send(answer, _decoded(_content(file), limits, memory))
         os._exit(0)
