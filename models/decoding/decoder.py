@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import mmap
 import os
 import signal
@@ -28,6 +29,8 @@ from models.decoding.zygote_process import ZygoteProcess
 from models.errors import DamagedImage, DeviceError, ImageError, ImageTooComplex, ImageTooLarge, RestorationStopped
 from models.picture import Picture
 from models.stopping import ASKED_EVERY_S, check, never
+
+logger = logging.getLogger(__name__)
 
 GRACE_S = 1.5  # after which a child that outlived its own limit is killed from here
 MAX_ANSWER = 64_000_000  # bytes; the longest part is a colour profile
@@ -59,6 +62,7 @@ class Decoder:
     def __init__(self) -> None:
         self._owner, self._lock = os.getpid(), threading.Lock()
         self._zygote: ZygoteProcess | None = None
+        self._has_warned = False
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -110,6 +114,9 @@ class Decoder:
             return Measured(outcome=exc, seconds=time.monotonic() - start, peak_bytes=0, status=None)
         for _ in range(ATTEMPTS):
             answer = self._ask(data, limits, should_stop)
+            if answer.unfiltered and not self._has_warned:
+                self._has_warned = True
+                logger.warning("files are decoded with more rights than that takes: %s", answer.unfiltered)
             if answer.said or answer.ended or answer.is_late:
                 outcome = answer.outcome(limits)
                 return Measured(
@@ -169,12 +176,15 @@ class _Answer:
     def __init__(self, lines: list[bytes], memory: int, *, is_late: bool) -> None:
         self.said: dict[str, Any] = {}
         self.ended: dict[str, Any] = {}
+        self.unfiltered = ""
         self.is_late = is_late
         self.pixels = np.empty(0, np.uint8)
         for line in lines:
             said = json.loads(line)
             if "status" in said:
                 self.ended = said
+            elif "unfiltered" in said:
+                self.unfiltered = wire.unpack_unfiltered(said)
             else:
                 self.said = said
         if "height" in self.said:

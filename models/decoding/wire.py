@@ -63,6 +63,11 @@ def pack_picture(picture: Picture) -> bytes:
     )
 
 
+def pack_unfiltered(exc: OSError) -> bytes:
+    """One line: why the child that decodes has kept rights it does not need. Sent before it looks at its file."""
+    return _line({"unfiltered": exc.strerror})
+
+
 def pack_end(status: int, peak_bytes: int) -> bytes:
     """One line: how the process ended (negative: the signal) and the most memory it had."""
     return _line({"status": status, "peak_bytes": peak_bytes})
@@ -102,7 +107,16 @@ def unpack_picture(said: dict[str, Any], memory: Bytes, limits: DecodeLimits) ->
 
 def unpack_error(said: dict[str, Any]) -> ImageError:
     """The error of a line of :func:`pack_error`."""
-    return KINDS.get(str(said["error"]), DamagedImage)(" ".join(str(said["message"]).split())[:MAX_TEXT])
+    return KINDS.get(str(said["error"]), DamagedImage)(_text(said["message"]))
+
+
+def unpack_unfiltered(said: dict[str, Any]) -> str:
+    """The reason in a line of :func:`pack_unfiltered`."""
+    return _text(said["unfiltered"])
+
+
+def _text(said: object) -> str:
+    return " ".join(str(said).split())[:MAX_TEXT]
 
 
 def _area(said: dict[str, Any]) -> int:

@@ -1,5 +1,7 @@
 """The process that decodes: it loads the libraries once and forks a child with limits for every picture.
 
+What a child may ask of the kernel is cut down before it looks at its picture (:mod:`models.decoding.syscall_filter`).
+
 It speaks to its parent over file descriptor 0, a socket: one byte per picture, with three descriptors: a socket for
 the answer, the file's bytes, and memory for the pixels. It ends when that socket does, which is when the parent
 closes it or dies in any way.
@@ -19,12 +21,13 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 
 import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
-from models.decoding import wire
+from models.decoding import syscall_filter, wire
 from models.decoding.canvas import Bytes
 from models.decoding.limits import DecodeLimits
 from models.decoding.reading import decode_here
@@ -54,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     gc.disable()  # a child lives for one picture, and what is loaded now stays shared with it
     gc.freeze()
-    Zygote(socket.socket(fileno=CONTROL), wake_read).serve()
+    Zygote(socket.socket(fileno=CONTROL), wake_read, syscall_filter.prepare()).serve()
 
 
 def warm_up() -> None:
@@ -66,6 +69,7 @@ def warm_up() -> None:
         file = io.BytesIO()
         image.convert("RGB" if format_ in {"JPEG", "BMP"} else "RGBA").save(file, format_, icc_profile=profile)
         decode_here(file.getvalue(), DecodeLimits())
+    _address_space()
 
 
 class Zygote:
@@ -74,10 +78,11 @@ class Zygote:
     Args:
         control: where pictures come from.
         wakeup: becomes readable when a child has ended.
+        put_on_filter: called by each child before it looks at its file.
     """
 
-    def __init__(self, control: socket.socket, wakeup: int) -> None:
-        self._control, self._wakeup = control, wakeup
+    def __init__(self, control: socket.socket, wakeup: int, put_on_filter: Callable[[], None]) -> None:
+        self._control, self._wakeup, self._put_on_filter = control, wakeup, put_on_filter
         self._children: dict[int, socket.socket] = {}  # by process id, where to say how each ended
 
     def serve(self) -> None:
@@ -102,7 +107,7 @@ class Zygote:
         if child == 0:
             for inherited in (*self._children.values(), self._control):
                 inherited.close()
-            _decode_and_exit(socket.socket(fileno=answer), file, memory)
+            _decode_and_exit(socket.socket(fileno=answer), file, memory, self._put_on_filter)
         os.close(file)
         os.close(memory)
         self._children[child] = socket.socket(fileno=answer)
@@ -117,7 +122,7 @@ class Zygote:
                     _send(answer, end)
 
 
-def _decode_and_exit(answer: socket.socket, file: int, memory: int) -> None:
+def _decode_and_exit(answer: socket.socket, file: int, memory: int, put_on_filter: Callable[[], None]) -> None:
     """The whole life of a child."""
     try:
         signal.set_wakeup_fd(-1)
@@ -125,6 +130,10 @@ def _decode_and_exit(answer: socket.socket, file: int, memory: int) -> None:
         (length,) = struct.unpack("<I", _exactly(answer, 4))
         limits = wire.unpack_limits(_exactly(answer, length))
         _confine(limits)
+        try:
+            put_on_filter()
+        except syscall_filter.UnfilteredError as exc:
+            _send(answer, wire.pack_unfiltered(exc))
         _send(answer, _decoded(_content(file), limits, memory))
         os._exit(0)
     finally:

@@ -25,6 +25,7 @@ ENVIRONMENT = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "LC_ALL": "C.UTF-8",
 }
+PROGRAM = ("-P", "-m", "models.decoding.zygote")  # what Python is to run
 END_WAIT_S = 2.0  # for the zygote to end when it is told to
 
 
@@ -40,8 +41,8 @@ class ZygoteProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "models.decoding.zygote"],
+                self._process = subprocess.Popen(  # noqa: S603 - the words of PROGRAM are ours
+                    [sys.executable, *PROGRAM],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,  # libraries write what they think of a file there
