@@ -118,10 +118,10 @@ async def run(settings: BotSettings) -> None:
         SettingsError: a port cannot be had.
         TelegramUnauthorizedError: Telegram does not know the token.
     """
-    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
+    token = settings.bot_token.get_secret_value()
+    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S), secret=token)
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
-    token = settings.bot_token.get_secret_value()
     budget = SendBudget(
         store.redis, bot_id=settings.bot_id, secret=token, messages_per_s=settings.telegram_messages_per_s
     )

@@ -201,6 +201,7 @@ class Workshop:
             self._try_again_or_fail(job, "internal")
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
+        self._check_seal(job)
         try:
             restored = self._kept.take(job.id) or self._made(job, lease)
         except RestorationStopped:
@@ -210,6 +211,7 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
+        self._check_seal(delivering)  # which was read anew
         try:
             with _timed("deliver"):
                 silent = self._deliver(delivering, restored)
@@ -220,6 +222,10 @@ class Workshop:
         if silent:
             self.door.announce(delivering)
         _note_done(restored)
+
+    def _check_seal(self, job: Job) -> None:
+        if not self.store.is_genuine(job):
+            raise JobFailedError("not_genuine", "the record is not as the bot wrote it")
 
     def _made(self, job: Job, lease: Lease) -> Restored:
         with _timed("fetch"):

@@ -23,7 +23,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
         local overlong = held[8] == 'running' and now - tonumber(held[6]) >= tonumber(ARGV[2])
         if overlong or tonumber(held[1]) - tonumber(held[7] or '0') >= tonumber(ARGV[1]) then
             local code = overlong and 'timeout' or 'worker_lost'
-            redis.call('HSET', job, 'state', 'failed', 'error', code, 'ended_ms', now)
+            redis.call('HSET', job, 'state', 'failed', 'error', code, 'ended_ms', now, 'file_id', '', 'file_name', '')
             tally(now, 'failed:' .. code)
             redis.call('SREM', 'restora:user:' .. held[5], id)
             if redis.call('SCARD', 'restora:user:' .. held[5]) == 0 then
