@@ -80,10 +80,10 @@ class JobQueue:
         """Note that the owner of a cancelled job knows; else a janitor tells them."""
         await _patiently(lambda: self._store.mark_told(job))
 
-    async def forget(self, user_id: int) -> list[Job]:
-        """Delete everything about this user; tells the records as they were."""
+    async def forget(self, user_id: int, *, said_in: tuple[int, int] | None = None) -> list[Job]:
+        """Delete everything about this user; tells the records as they were; see the store's."""
         met: list[Job] = []
-        return await _patiently(lambda: self._store.forget(user_id, met=met))
+        return await _patiently(lambda: self._store.forget(user_id, met=met, said_in=said_in))
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:

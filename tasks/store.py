@@ -129,10 +129,14 @@ class JobStore:
         jobs = self._get_all(answer[::2])
         return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
 
-    def forget(self, user_id: int, *, met: list[Job] | None = None) -> list[Job]:
+    def forget(
+        self, user_id: int, *, met: list[Job] | None = None, said_in: tuple[int, int] | None = None
+    ) -> list[Job]:
         """Delete everything about a user; tells the records as they were.
 
-        ``met`` is added to as records go: whoever tries again after an error goes on with the same list.
+        ``met`` is added to as records go: whoever tries again after an error goes on with the same list. ``said_in``
+        is the chat and message of the wish; pictures sent to that chat after it are left alone, see
+        :meth:`cancel_all`.
 
         Open jobs are over with that: whoever works on one learns at the next renewal that it is not theirs any more,
         and can write nothing. What is in state ``delivering`` may still arrive.
@@ -140,9 +144,11 @@ class JobStore:
         met = [] if met is None else met
         # An answer that gets lost takes records along that nobody else will ever show as stopped.
         known = {job.id for job in met}
-        met += [job for job in self.open_jobs(user_id) if job.id not in known]
+        met += [job for job in self.open_jobs(user_id) if job.id not in known and not _was_sent_after(said_in, job)]
+        passed_over, place = 0, said_in or ("", "")
         while True:
-            looked_at, records = self._run("forget", user_id, FORGOTTEN_AT_ONCE)
+            looked_at, spared, records = self._run("forget", user_id, FORGOTTEN_AT_ONCE, passed_over, *place)
+            passed_over += spared
             as_they_were = {job.id: job for job in map(_job, records) if job is not None}
             met[:] = [as_they_were.pop(job.id, job) for job in met] + list(as_they_were.values())
             if not looked_at:
@@ -338,6 +344,10 @@ class JobStore:
 def _with_parts(script: str) -> str:
     """A script behind the parts it names in lines such as ``-- with parts/tally.lua``."""
     return "".join((SCRIPTS / name).read_text("utf-8") for name in PART_LINE.findall(script)) + script
+
+
+def _was_sent_after(said_in: tuple[int, int] | None, job: Job) -> bool:
+    return said_in is not None and job.chat_id == said_in[0] and job.message_id > said_in[1]
 
 
 def _job(flat: Sequence[str]) -> Job | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tasks.janitor import Upkeep
@@ -103,6 +105,40 @@ def test_forgetting_once_more_after_a_lost_answer_tells_what_went_with_it(store,
         store.forget(ANN, met=met)
     monkeypatch.setattr(store, "_run", run)
     assert [one.id for one in store.forget(ANN, met=met)] == [job.id]
+    assert of(store, ANN) == []
+
+
+def test_what_was_sent_to_that_chat_after_the_wish_is_spared_and_nothing_else(store, submit):
+    before, after = [submit(ANN, message) for message in (1, 2)], [submit(ANN, message) for message in (11, 12)]
+    elsewhere = store.submit(replace(wish(ANN, 99), chat_id=-100), **UNLIMITED).job
+    ended = submit(ANN, 13)
+    store.cancel(ANN, ended.id)
+    met = store.forget(ANN, said_in=(ANN, 10))
+    assert sorted(job.id for job in met) == sorted(job.id for job in [*before, elsewhere])
+    assert [job.id for job in store.first_waiting("restore", 10)] == [job.id for job in after]
+    assert store.get(ended.id).state is JobState.CANCELLED
+    assert len(store.forget(ANN)) == 3
+    assert of(store, ANN) == []
+
+
+def test_many_pictures_that_are_spared_hide_none_that_is_not(store, submit):
+    for message in range(1000, 1000 + FORGOTTEN_AT_ONCE + 1):
+        submit(ANN, message)
+    submit(ANN, 1)
+    assert [job.id for job in store.forget(ANN, said_in=(ANN, 10))] == [f"9:{ANN}:1"]
+    assert len(store.open_jobs(ANN)) == FORGOTTEN_AT_ONCE + 1
+
+
+def test_a_full_redis_forgets_all_the_same(store, submit):
+    for message in range(3):
+        submit(ANN, message)
+    store.begin_delivery(claim(store), lease_s=LEASE_S)
+    store.redis.config_set("maxmemory", "1")
+    try:
+        met = store.forget(ANN)
+    finally:
+        store.redis.config_set("maxmemory", "0")
+    assert len(met) == 3
     assert of(store, ANN) == []
 
 
