@@ -16,7 +16,8 @@ jobs that are remembered; ``untold`` ended jobs whose owner does not know yet; `
 and what they say of themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has
 handled; ``leader`` which worker keeps the shown places true; ``bot`` that the bot polls; ``sequence`` numbers entries;
 ``ends`` and ``stats:N`` how jobs ended, counted (:mod:`tasks.stats`); ``forgotten`` how often Redis's file still has
-something that was deleted on somebody's wish, ``rewritten`` that it was written anew lately. ``sending`` and
+something that was deleted on somebody's wish, ``rewriting`` that it is being written anew, ``rewritten`` that it was
+lately. ``sending`` and
 ``silence`` belong to :mod:`tasks.budget`.
 """
 
@@ -31,6 +32,7 @@ from typing import Any, cast
 from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
@@ -159,17 +161,39 @@ class JobStore:
 
         At most once in ``REWRITE_EVERY_S``, however often somebody asks to be forgotten.
 
+        What was forgotten is noted until a later call finds that Redis has finished, and that nobody was forgotten
+        since it began: it may fail for want of memory or disk long after it said that it had begun.
+
         Raises:
-            redis.ResponseError: it does not do so now, or not for us; it will be asked again.
+            redis.ResponseError: it does not do so now, or not for us, or has failed; it will be asked again.
             redis.RedisError: nobody knows whether it began; it will be asked again, too.
         """
         forgotten = self.redis.get("restora:forgotten")
-        if forgotten is None or not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
+        if forgotten is None or self._is_rewriting_log():
+            return False
+        if not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
             return False
         self.redis.bgrewriteaof()
-        # Only now, and only if nobody was forgotten meanwhile: an answer that gets lost may not lose the wish with it.
-        self._run("rewritten", str(forgotten), REWRITE_EVERY_S)
+        self.redis.set("restora:rewriting", f"{self._run_of_redis()} {int(forgotten)}")
         return True
+
+    def _is_rewriting_log(self) -> bool:
+        begun = cast("str | None", self.redis.get("restora:rewriting"))
+        if begun is None:
+            return False
+        now = self.redis.info("persistence")
+        if now["aof_rewrite_in_progress"] or now["aof_rewrite_scheduled"]:
+            return True
+        run, _, forgotten = begun.partition(" ")
+        # A Redis that was started anew since then knows nothing of a failure, and has not finished either.
+        is_done = now["aof_last_bgrewrite_status"] == "ok" and run == self._run_of_redis()
+        self._run("rewritten", begun, forgotten if is_done else "", REWRITE_EVERY_S)
+        if not is_done:
+            raise ResponseError("it could not be written anew")
+        return self.redis.get("restora:forgotten") is None
+
+    def _run_of_redis(self) -> str:
+        return str(self.redis.info("server")["run_id"])
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
         """Take the next job of these queues under a lease, or nothing."""
@@ -315,6 +339,7 @@ class JobStore:
     def withdraw(self, worker: str) -> None:
         """Say that a worker has left."""
         self.redis.zrem("restora:workers", worker)
+        self.redis.hdel("restora:cards", worker)
 
     def workers(self) -> list[WorkerCard]:
         """The workers that are alive."""

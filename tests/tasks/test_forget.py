@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
+from redis import ResponseError
 
 from tasks.janitor import Upkeep
 from tasks.messages import Accepted, JobState
@@ -235,10 +238,62 @@ def test_redis_is_asked_to_write_its_file_anew_once_for_many_who_were_forgotten(
     store.forget(BEN)
     assert not store.rewrite_log()  # not so soon
     assert 0 < store.redis.ttl("restora:rewritten") <= REWRITE_EVERY_S
+    written_anew(store)
+    assert not store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")  # Ben, who came too late for it
     store.redis.delete("restora:rewritten")
-    while store.redis.info("persistence")["aof_rewrite_in_progress"]:
-        pass
     assert store.rewrite_log()
+    written_anew(store)
+    assert not store.rewrite_log()
+    assert not store.redis.exists("restora:forgotten", "restora:rewriting")
+
+
+def written_anew(store):
+    """Wait until Redis has nothing to do with its file."""
+    while store.redis.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def slow_rewrites(store):
+    """Every key takes seconds to be written."""
+    written_anew(store)
+    store.redis.config_set("rdb-key-save-delay", 2_000_000)
+    yield
+    store.redis.config_set("rdb-key-save-delay", 0)
+
+
+@pytest.mark.usefixtures("slow_rewrites")
+def test_what_was_forgotten_counts_as_gone_only_when_the_rewrite_has_succeeded(store, submit, redis_server):
+    submit(ANN, 1)
+    submit(BEN, 1)
+    store.forget(ANN)
+    assert store.rewrite_log()
+    assert not store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")
+    (child,) = psutil.Process(redis_server.process.pid).children()
+    child.kill()
+    written_anew(store)
+    with pytest.raises(ResponseError):
+        store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")
+    store.redis.config_set("rdb-key-save-delay", 0)
+    store.redis.delete("restora:rewritten")  # as after half a minute
+    assert store.rewrite_log()
+    written_anew(store)
+    assert not store.rewrite_log()
+    assert not store.redis.exists("restora:forgotten")
+
+
+def test_a_rewrite_that_redis_began_before_it_was_started_anew_is_begun_again(store, submit):
+    submit(ANN, 1)
+    store.forget(ANN)
+    assert store.rewrite_log()
+    written_anew(store)
+    store.redis.set("restora:rewriting", "another-run 1")
+    with pytest.raises(ResponseError):
+        store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")
 
 
 @pytest.fixture
