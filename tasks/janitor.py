@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ROUND_EVERY_S = 5.0
 UNHEARD_AFTER_S = 10.0  # a job that waited this long while no hint is in the broker was not heard
+IDLE_S = 5.0  # a worker that has nothing to do for so long, though more jobs wait than there are hints, heard too few
 HINTS_AT_ONCE = 20
 LEAVES_WHEN_DEAF_FOR_S = 60.0  # after which Celery would have found its way back to Redis
 FORCED_AFTER_S = 30.0
@@ -173,11 +174,18 @@ class Upkeep:
         logger.warning("no GPU worker has been there for minutes, %d jobs moved to the others", moved)
 
     def _ring_for_unheard_jobs(self, queue: str) -> None:
+        unheard = self._store.waiting(queue) - self._store.hints(queue)
+        if unheard > 0 and (self._somebody_idles(queue) or self._head_is_old(queue)):
+            for _ in range(min(HINTS_AT_ONCE, unheard)):
+                self._ring(queue)
+
+    def _somebody_idles(self, queue: str) -> bool:
+        """Whether a worker could take a job: where short ones keep coming the head is always young."""
+        return any(queue in card.queues and card.idle_s >= IDLE_S for card in self._store.workers())
+
+    def _head_is_old(self, queue: str) -> bool:
         head = next(iter(self._store.first_waiting(queue, 1)), None)
-        if head is None or self._store.hints(queue) or self._store.age_s(head) < UNHEARD_AFTER_S:
-            return
-        for _ in range(min(HINTS_AT_ONCE, self._store.waiting(queue))):
-            self._ring(queue)
+        return head is not None and not self._store.hints(queue) and self._store.age_s(head) >= UNHEARD_AFTER_S
 
     def _forget_for_good(self) -> None:
         try:

@@ -76,6 +76,27 @@ def test_while_hints_lie_in_the_broker_nobody_rings(store, submit, upkeep, bell,
     assert bell == []
 
 
+def announce_worker(store, *, queues=("restore",), idle_s):
+    store.announce(WorkerCard(name="w", queues=queues, device="cpu", dtype="float32", idle_s=idle_s))
+
+
+def test_where_a_worker_idles_and_more_jobs_wait_than_hints_it_is_rung_for_the_rest(store, submit, upkeep, bell):
+    announce_worker(store, idle_s=janitor.IDLE_S)
+    for user in (1, 2, 3):
+        submit(user, 1)  # so the head is young
+    store.redis.rpush("restore", "{}")
+    upkeep.make_round(("restore",))
+    assert bell == ["restore", "restore"]
+
+
+@pytest.mark.parametrize(("queues", "idle_s"), [(("restore",), 0.5), (("gpu",), 100.0)])
+def test_for_young_jobs_nobody_rings_while_those_who_serve_them_are_busy(store, submit, upkeep, bell, queues, idle_s):
+    announce_worker(store, queues=queues, idle_s=idle_s)
+    submit(1, 1)
+    upkeep.make_round(("restore",))
+    assert bell == []
+
+
 def test_jobs_leave_the_gpu_queue_only_when_nobody_has_served_it_for_minutes(store, submit, upkeep):
     submit(1, 1, queue="gpu")
     store.announce(WorkerCard(name="g", queues=("gpu",), device="cuda:0", dtype="float16"))
