@@ -137,6 +137,7 @@ class Upkeep:
         self._lease_s = lease_s
         self._longest_run_s = longest_run_s
         self._last_round = float("-inf")
+        self._last_clock = 0.0
         self._sweep_from = float("inf")
 
     def make_round(self, queues: tuple[str, ...]) -> None:
@@ -152,16 +153,16 @@ class Upkeep:
         self._forget_for_good()
 
     def _rescue_jobs_of_silent_workers(self) -> None:
-        self._store.redis.ping()
-        now = time.monotonic()
-        if now - self._last_round > self._lease_s:
-            # The first round, or the first one after Redis was away: leases may have run out while nobody could
-            # renew them. Their holders get one lease of time to do so.
+        clock, now = self._store.clock_s(), time.monotonic()
+        set_by_s = (clock - self._last_clock) - (now - self._last_round)
+        if now - self._last_round > self._lease_s or abs(set_by_s) > self._lease_s / 2:
+            # The first round, or the first one after Redis was away or its clock was set: leases may have run out
+            # while nobody could renew them. Their holders get one lease of time to do so.
             self._sweep_from = now + self._lease_s
-        self._last_round = now
+        self._last_round, self._last_clock = now, clock
         if now < self._sweep_from:
             return
-        requeued, failed = self._store.sweep(longest_run_s=self._longest_run_s)
+        requeued, failed = self._store.sweep(longest_run_s=self._longest_run_s, lease_s=self._lease_s)
         for queue in requeued:
             self._ring(queue)
         if requeued or failed:

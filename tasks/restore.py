@@ -25,7 +25,7 @@ from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.progress import ProgressReporter
-from tasks.store import MAX_ATTEMPTS, JobStore
+from tasks.store import LONGEST_ASIDE_S, MAX_ATTEMPTS, JobStore
 from tasks.telegram import (
     ChatClosedError,
     FileTooLargeError,
@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
 ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
-LONGEST_ASIDE_S = 3600.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
 
 T = TypeVar("T")

@@ -42,6 +42,8 @@ from tasks.waiting import Running, cost_of, done_in_s, lanes_of
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
 TELL_AGAIN_AFTER_S = 60.0
+LONGEST_LEASE_S = 300.0  # that settings allow
+LONGEST_ASIDE_S = 3600.0
 WORKER_CARD_LIFETIME_S = 15
 QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
@@ -237,13 +239,16 @@ class JobStore:
         """
         return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), unsent))
 
-    def sweep(self, *, longest_run_s: float) -> tuple[list[str], list[str]]:
+    def sweep(self, *, longest_run_s: float, lease_s: float = LONGEST_LEASE_S) -> tuple[list[str], list[str]]:
         """Queue jobs of silent workers again, fail those that had enough attempts or time; bring back what is due.
+
+        A lease that ends later than any can, since Redis's clock was put back, ends in ``lease_s`` unless renewed.
 
         Returns:
             The queues that jobs came back to, one entry a job, and the ids of the jobs that failed.
         """
-        requeued, failed = self._run("sweep", MAX_ATTEMPTS, _ms(longest_run_s), RECORD_LIFETIME_S)
+        longest = (_ms(LONGEST_LEASE_S), _ms(lease_s), _ms(LONGEST_ASIDE_S))
+        requeued, failed = self._run("sweep", MAX_ATTEMPTS, _ms(longest_run_s), RECORD_LIFETIME_S, *longest)
         return requeued, failed
 
     def reroute(self, source: str, target: str) -> int:
@@ -310,8 +315,12 @@ class JobStore:
 
     def elapsed_s(self, since_ms: int) -> float:
         """Seconds since a moment that Redis noted, by its own clock."""
+        return self.clock_s() - since_ms / 1000
+
+    def clock_s(self) -> float:
+        """Redis's clock, in seconds since 1970."""
         seconds, microseconds = self.redis.time()
-        return seconds + microseconds / 1e6 - since_ms / 1000
+        return float(seconds + microseconds / 1e6)
 
     def lead(self, worker: str, *, for_s: float) -> bool:
         """Whether this worker is, for the next moments, the one of all that does what one is enough for."""
