@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiogram import Bot, Dispatcher
@@ -51,8 +52,10 @@ logger = logging.getLogger(__name__)
 REDIS_TIMEOUT_S = 2.0  # updates are handled one by one: a frozen Redis may not hold up everybody for long
 
 
-def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
-    """A dispatcher with all handlers and everything they ask for."""
+def build_dispatcher(
+    settings: BotSettings, store: JobStore, *, on_silence: Callable[[], object] = lambda: None
+) -> Dispatcher:
+    """A dispatcher with all handlers and everything they ask for; ``on_silence`` is told that Redis does not answer."""
     redis_url = settings.redis_url.get_secret_value()
     outbox = Outbox()
     dispatcher = Dispatcher(
@@ -66,6 +69,7 @@ def build_dispatcher(settings: BotSettings, store: JobStore) -> Dispatcher:
             user_limit=settings.max_open_jobs_per_user,
             total_limit=settings.max_queued_jobs,
             gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
+            on_silence=on_silence,
         ),
     )
     flood_gate = FloodGate(
@@ -118,10 +122,10 @@ async def run(settings: BotSettings) -> None:
         SettingsError: a port cannot be had.
         TelegramUnauthorizedError: Telegram does not know the token.
     """
-    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S))
+    token = settings.bot_token.get_secret_value()
+    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S), secret=token)
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
-    token = settings.bot_token.get_secret_value()
     budget = SendBudget(
         store.redis, bot_id=settings.bot_id, secret=token, messages_per_s=settings.telegram_messages_per_s
     )
@@ -129,7 +133,7 @@ async def run(settings: BotSettings) -> None:
     session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
     session.middleware(Counting())
-    dispatcher = build_dispatcher(settings, store)
+    dispatcher = build_dispatcher(settings, store, on_silence=budget.leave_alone)
     observatory = _observatory(settings, heartbeat)
     async with Bot(token, session=session) as bot:
         await bot.me()

@@ -138,7 +138,7 @@ class Stack:
     def _open(self) -> None:
         self.redis.start()
         self._ending.callback(self.redis.stop)
-        self.store = JobStore(connect(self.redis.url))
+        self.store = JobStore(connect(self.redis.url), secret=self._env["BOT_TOKEN"])
         self._ending.callback(self.store.redis.close)
         self.store.redis.delete("restora:bot", "restora:workers")  # signs of life of an earlier run
 

@@ -146,8 +146,8 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         threads=settings.worker_threads,
         faces=settings.faces != 0,
     )
-    store = JobStore(connect(settings.redis_url.get_secret_value()))
     token = settings.bot_token.get_secret_value()
+    store = JobStore(connect(settings.redis_url.get_secret_value()), secret=token)
     door = TelegramDoor(
         CountedTelegramClient(token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir),
         max_file_bytes=settings.max_file_bytes,

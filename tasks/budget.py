@@ -193,6 +193,10 @@ class SendBudget:
             return own_s
         return max(own_s, left_ms / 1000)
 
+    def leave_alone(self) -> None:
+        """Go on by this process's own count for a moment: somebody else has waited for Redis in vain."""
+        self._left_alone_until = max(self._left_alone_until, time.monotonic() + REDIS_LEFT_ALONE_S)
+
     def _name(self, chat_id: int) -> str:
         """A chat's pseudonym: Redis's file has what was written there long after it ran out."""
         digest = hmac.digest(self._secret, str(chat_id).encode(), "sha256")
@@ -209,7 +213,7 @@ class SendBudget:
 
     def _leave_alone(self, error: RedisError) -> None:
         logger.warning("sending by this process's own count, Redis does not do its part: %s", error)
-        self._left_alone_until = time.monotonic() + REDIS_LEFT_ALONE_S
+        self.leave_alone()
 
 
 def _over_all(messages_per_s: float) -> Rate:

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 ROUND_EVERY_S = 3.0  # a job whose worker was lost is held again after a lease of 15 s and a round
 UNHEARD_AFTER_S = 10.0  # a job that waited this long while no hint is in the broker was not heard
+IDLE_S = 5.0  # a worker that has nothing to do for so long, though more jobs wait than there are hints, heard too few
 HINTS_AT_ONCE = 20
 LEAVES_WHEN_DEAF_FOR_S = 60.0  # after which Celery would have found its way back to Redis
 FORCED_AFTER_S = 30.0
@@ -136,6 +137,7 @@ class Upkeep:
         self._lease_s = lease_s
         self._longest_run_s = longest_run_s
         self._last_round = float("-inf")
+        self._last_clock = 0.0
         self._sweep_from = float("inf")
 
     def make_round(self, queues: tuple[str, ...]) -> None:
@@ -151,16 +153,16 @@ class Upkeep:
         self._forget_for_good()
 
     def _rescue_jobs_of_silent_workers(self) -> None:
-        self._store.redis.ping()
-        now = time.monotonic()
-        if now - self._last_round > self._lease_s:
-            # The first round, or the first one after Redis was away: leases may have run out while nobody could
-            # renew them. Their holders get one lease of time to do so.
+        clock, now = self._store.clock_s(), time.monotonic()
+        set_by_s = (clock - self._last_clock) - (now - self._last_round)
+        if now - self._last_round > self._lease_s or abs(set_by_s) > self._lease_s / 2:
+            # The first round, or the first one after Redis was away or its clock was set: leases may have run out
+            # while nobody could renew them. Their holders get one lease of time to do so.
             self._sweep_from = now + self._lease_s
-        self._last_round = now
+        self._last_round, self._last_clock = now, clock
         if now < self._sweep_from:
             return
-        requeued, failed = self._store.sweep(longest_run_s=self._longest_run_s)
+        requeued, failed = self._store.sweep(longest_run_s=self._longest_run_s, lease_s=self._lease_s)
         for queue in requeued:
             self._ring(queue)
         if requeued or failed:
@@ -173,11 +175,18 @@ class Upkeep:
         logger.warning("no GPU worker has been there for minutes, %d jobs moved to the others", moved)
 
     def _ring_for_unheard_jobs(self, queue: str) -> None:
+        unheard = self._store.waiting(queue) - self._store.hints(queue)
+        if unheard > 0 and (self._somebody_idles(queue) or self._head_is_old(queue)):
+            for _ in range(min(HINTS_AT_ONCE, unheard)):
+                self._ring(queue)
+
+    def _somebody_idles(self, queue: str) -> bool:
+        """Whether a worker could take a job: where short ones keep coming the head is always young."""
+        return any(queue in card.queues and card.idle_s >= IDLE_S for card in self._store.workers())
+
+    def _head_is_old(self, queue: str) -> bool:
         head = next(iter(self._store.first_waiting(queue, 1)), None)
-        if head is None or self._store.hints(queue) or self._store.age_s(head) < UNHEARD_AFTER_S:
-            return
-        for _ in range(min(HINTS_AT_ONCE, self._store.waiting(queue))):
-            self._ring(queue)
+        return head is not None and not self._store.hints(queue) and self._store.age_s(head) >= UNHEARD_AFTER_S
 
     def _forget_for_good(self) -> None:
         try:

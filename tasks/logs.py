@@ -31,7 +31,8 @@ JOB_FORM = re.compile(r"(?<![\w:])\d{5,20}:-?\d{1,20}:\d{1,20}(?![\w:])")
 LONGEST_LINE = 500  # foreign exceptions may quote a whole answer of Telegram, with messages and file names in it
 
 # What foreign libraries say about people and their files. aiogram puts the whole answer behind "Content:" when it
-# cannot read it, pydantic a piece of it behind "input_value=", and "Flood control exceeded" names the chat.
+# cannot read it, pydantic a piece of it behind "input_value="; "Flood control exceeded" names the chat, and of a group
+# that has moved both numbers are told: "to a supergroup with id -100… from -42…".
 DISCRETIONS = (
     (re.compile(r"\bContent: .*", re.DOTALL), "Content: <left out>"),
     (re.compile(r"\binput_value=.*?(?=, input_type=|\]|$)", re.MULTILINE), "input_value=<left out>"),
@@ -44,6 +45,8 @@ DISCRETIONS = (
     ),
     (re.compile(r"(?i)\b((?:chat|user|sender)(?:[_ ]?id)?['\"]?\s*[:=]?\s*)-?\d+"), r"\1<id>"),
     (re.compile(r"\b(id['\"]?\s*[:=]\s*)-?\d{5,}"), r"\1<id>"),
+    (re.compile(r"\b((?:id|from) )-\d{4,}\b"), r"\1<id>"),
+    (re.compile(r"(?<![\w.-])-100\d{8,}\b"), "<id>"),  # how numbers of supergroups and channels begin
     (re.compile(r"""\bb(?:'(?:[^'\\]|\\.){16,}'?|"(?:[^"\\]|\\.){16,}"?)"""), "<bytes>"),
     (re.compile(r"(?<![\w/.-])(?![0-9a-f]+(?![\w-]))(?=[\w-]*\d)[A-Za-z0-9_-]{40,}={0,2}"), "<id>"),  # digests may stay
 )

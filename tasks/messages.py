@@ -68,7 +68,7 @@ class Job:
     user_id: int
     locale: str
     kind: PictureKind
-    file_id: str
+    file_id: str  # empty once the job is over, as is file_name: nobody needs them any more
     file_name: str = ""
     pixels: int
     queue: str
@@ -85,6 +85,7 @@ class Job:
     resent: bool = False  # a delivery whose answer was lost was sent once more
     faces: int = -1
     faces_left_out: str = ""
+    seal: str = ""  # see tasks.seal
 
     @property
     def tries(self) -> int:

@@ -25,7 +25,7 @@ from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.progress import ProgressReporter
-from tasks.store import MAX_ATTEMPTS, JobStore
+from tasks.store import LONGEST_ASIDE_S, MAX_ATTEMPTS, JobStore
 from tasks.telegram import (
     ChatClosedError,
     FileTooLargeError,
@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
 ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
-LONGEST_ASIDE_S = 3600.0
 GIVEN_UP_AFTER_S = 24 * 3600.0
 
 T = TypeVar("T")
@@ -201,6 +200,7 @@ class Workshop:
             self._try_again_or_fail(job, "internal")
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
+        self._check_seal(job)
         try:
             restored = self._kept.take(job.id) or self._made(job, lease)
         except RestorationStopped:
@@ -210,6 +210,7 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
+        self._check_seal(delivering)  # which was read anew
         try:
             with _timed("deliver"):
                 silent = self._deliver(delivering, restored)
@@ -220,6 +221,10 @@ class Workshop:
         if silent:
             self.door.announce(delivering)
         _note_done(restored)
+
+    def _check_seal(self, job: Job) -> None:
+        if not self.store.is_genuine(job):
+            raise JobFailedError("not_genuine", "the record is not as the bot wrote it")
 
     def _made(self, job: Job, lease: Lease) -> Restored:
         with _timed("fetch"):

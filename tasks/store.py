@@ -16,7 +16,8 @@ jobs that are remembered; ``untold`` ended jobs whose owner does not know yet; `
 and what they say of themselves; ``served:NAME`` queues that somebody served lately; ``updates`` what the bot has
 handled; ``leader`` which worker keeps the shown places true; ``bot`` that the bot polls; ``sequence`` numbers entries;
 ``ends`` and ``stats:N`` how jobs ended, counted (:mod:`tasks.stats`); ``forgotten`` how often Redis's file still has
-something that was deleted on somebody's wish, ``rewritten`` that it was written anew lately. ``sending`` and
+something that was deleted on somebody's wish, ``rewriting`` that it is being written anew, ``rewritten`` that it was
+lately. ``sending`` and
 ``silence`` belong to :mod:`tasks.budget`.
 """
 
@@ -31,14 +32,18 @@ from typing import Any, cast
 from redis import Redis, RedisError
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
+from tasks.seal import Seal
 from tasks.waiting import Running, cost_of, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
 TELL_AGAIN_AFTER_S = 60.0
+LONGEST_LEASE_S = 300.0  # that settings allow
+LONGEST_ASIDE_S = 3600.0
 WORKER_CARD_LIFETIME_S = 15
 QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
@@ -71,8 +76,10 @@ class JobStore:
     Every method raises ``redis.RedisError`` when Redis cannot be reached or refuses; nothing has then been half done.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, secret: str = "") -> None:
+        """``secret``, the bot's token, seals what is handed in; a worker knows it, too."""
         self.redis = redis
+        self._seal = Seal(secret)
         texts = {file.name: file.read_text("utf-8") for file in SCRIPTS.iterdir() if file.name.endswith(".lua")}
         self._scripts = {
             name.removesuffix(".lua"): redis.register_script(_with_parts(text)) for name, text in texts.items()
@@ -83,7 +90,7 @@ class JobStore:
 
     def submit(self, wish: RestorePhoto, *, user_limit: int, total_limit: int) -> Accepted | Refused:
         """Take a picture in, unless its message was handed in before or somebody has too many."""
-        record = {**asdict(wish), "id": wish.job_id}
+        record = {**asdict(wish), "id": wish.job_id, "seal": self._seal.of(wish)}
         flat = [item for pair in record.items() for item in pair]
         cost = cost_of(wish.pixels)
         (answer,) = self._run("submit", wish.job_id, wish.user_id, wish.queue, user_limit, total_limit, cost, *flat)
@@ -126,10 +133,14 @@ class JobStore:
         jobs = self._get_all(answer[::2])
         return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
 
-    def forget(self, user_id: int, *, met: list[Job] | None = None) -> list[Job]:
+    def forget(
+        self, user_id: int, *, met: list[Job] | None = None, said_in: tuple[int, int] | None = None
+    ) -> list[Job]:
         """Delete everything about a user; tells the records as they were.
 
-        ``met`` is added to as records go: whoever tries again after an error goes on with the same list.
+        ``met`` is added to as records go: whoever tries again after an error goes on with the same list. ``said_in``
+        is the chat and message of the wish; pictures sent to that chat after it are left alone, see
+        :meth:`cancel_all`.
 
         Open jobs are over with that: whoever works on one learns at the next renewal that it is not theirs any more,
         and can write nothing. What is in state ``delivering`` may still arrive.
@@ -137,9 +148,11 @@ class JobStore:
         met = [] if met is None else met
         # An answer that gets lost takes records along that nobody else will ever show as stopped.
         known = {job.id for job in met}
-        met += [job for job in self.open_jobs(user_id) if job.id not in known]
+        met += [job for job in self.open_jobs(user_id) if job.id not in known and not _was_sent_after(said_in, job)]
+        passed_over, place = 0, said_in or ("", "")
         while True:
-            looked_at, records = self._run("forget", user_id, FORGOTTEN_AT_ONCE)
+            looked_at, spared, records = self._run("forget", user_id, FORGOTTEN_AT_ONCE, passed_over, *place)
+            passed_over += spared
             as_they_were = {job.id: job for job in map(_job, records) if job is not None}
             met[:] = [as_they_were.pop(job.id, job) for job in met] + list(as_they_were.values())
             if not looked_at:
@@ -150,21 +163,47 @@ class JobStore:
 
         At most once in ``REWRITE_EVERY_S``, however often somebody asks to be forgotten.
 
+        What was forgotten is noted until a later call finds that Redis has finished, and that nobody was forgotten
+        since it began: it may fail for want of memory or disk long after it said that it had begun.
+
         Raises:
-            redis.ResponseError: it does not do so now, or not for us; it will be asked again.
+            redis.ResponseError: it does not do so now, or not for us, or has failed; it will be asked again.
             redis.RedisError: nobody knows whether it began; it will be asked again, too.
         """
         forgotten = self.redis.get("restora:forgotten")
-        if forgotten is None or not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
+        if forgotten is None or self._is_rewriting_log():
+            return False
+        if not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
             return False
         self.redis.bgrewriteaof()
-        # Only now, and only if nobody was forgotten meanwhile: an answer that gets lost may not lose the wish with it.
-        self._run("rewritten", str(forgotten), REWRITE_EVERY_S)
+        self.redis.set("restora:rewriting", f"{self._run_of_redis()} {int(forgotten)}")
         return True
+
+    def _is_rewriting_log(self) -> bool:
+        begun = cast("str | None", self.redis.get("restora:rewriting"))
+        if begun is None:
+            return False
+        now = self.redis.info("persistence")
+        if now["aof_rewrite_in_progress"] or now["aof_rewrite_scheduled"]:
+            return True
+        run, _, forgotten = begun.partition(" ")
+        # A Redis that was started anew since then knows nothing of a failure, and has not finished either.
+        is_done = now["aof_last_bgrewrite_status"] == "ok" and run == self._run_of_redis()
+        self._run("rewritten", begun, forgotten if is_done else "", REWRITE_EVERY_S)
+        if not is_done:
+            raise ResponseError("it could not be written anew")
+        return self.redis.get("restora:forgotten") is None
+
+    def _run_of_redis(self) -> str:
+        return str(self.redis.info("server")["run_id"])
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
         """Take the next job of these queues under a lease, or nothing."""
         return _job(self._run("claim", _ms(lease_s), worker, *queues))
+
+    def is_genuine(self, job: Job) -> bool:
+        """Whether a record that was claimed is about the picture and the chat it was handed in for."""
+        return self._seal.fits(job)
 
     def renew(self, job: Job, *, lease_s: float, progress: float) -> tuple[JobState | None, int]:
         """Keep the lease of a job.
@@ -200,13 +239,16 @@ class JobStore:
         """
         return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), unsent))
 
-    def sweep(self, *, longest_run_s: float) -> tuple[list[str], list[str]]:
+    def sweep(self, *, longest_run_s: float, lease_s: float = LONGEST_LEASE_S) -> tuple[list[str], list[str]]:
         """Queue jobs of silent workers again, fail those that had enough attempts or time; bring back what is due.
+
+        A lease that ends later than any can, since Redis's clock was put back, ends in ``lease_s`` unless renewed.
 
         Returns:
             The queues that jobs came back to, one entry a job, and the ids of the jobs that failed.
         """
-        requeued, failed = self._run("sweep", MAX_ATTEMPTS, _ms(longest_run_s), RECORD_LIFETIME_S)
+        longest = (_ms(LONGEST_LEASE_S), _ms(lease_s), _ms(LONGEST_ASIDE_S))
+        requeued, failed = self._run("sweep", MAX_ATTEMPTS, _ms(longest_run_s), RECORD_LIFETIME_S, *longest)
         return requeued, failed
 
     def reroute(self, source: str, target: str) -> int:
@@ -273,8 +315,12 @@ class JobStore:
 
     def elapsed_s(self, since_ms: int) -> float:
         """Seconds since a moment that Redis noted, by its own clock."""
+        return self.clock_s() - since_ms / 1000
+
+    def clock_s(self) -> float:
+        """Redis's clock, in seconds since 1970."""
         seconds, microseconds = self.redis.time()
-        return seconds + microseconds / 1e6 - since_ms / 1000
+        return float(seconds + microseconds / 1e6)
 
     def lead(self, worker: str, *, for_s: float) -> bool:
         """Whether this worker is, for the next moments, the one of all that does what one is enough for."""
@@ -302,6 +348,7 @@ class JobStore:
     def withdraw(self, worker: str) -> None:
         """Say that a worker has left."""
         self.redis.zrem("restora:workers", worker)
+        self.redis.hdel("restora:cards", worker)
 
     def workers(self) -> list[WorkerCard]:
         """The workers that are alive."""
@@ -331,6 +378,10 @@ class JobStore:
 def _with_parts(script: str) -> str:
     """A script behind the parts it names in lines such as ``-- with parts/tally.lua``."""
     return "".join((SCRIPTS / name).read_text("utf-8") for name in PART_LINE.findall(script)) + script
+
+
+def _was_sent_after(said_in: tuple[int, int] | None, job: Job) -> bool:
+    return said_in is not None and job.chat_id == said_in[0] and job.message_id > said_in[1]
 
 
 def _job(flat: Sequence[str]) -> Job | None:

@@ -10,7 +10,8 @@ from bot.queue import JobQueue
 from bot.status import show_cancelled
 from bot.texts import BotTexts
 from tasks.buttons import CANCEL_PREFIX
-from tasks.messages import JobState
+from tasks.messages import Job, JobState
+from tasks.messages import job_id as name_of_job
 
 # A cancelled job may be met again: by a second press, or by a repeated call whose first answer got lost.
 STOPPED = frozenset({JobState.QUEUED, JobState.RUNNING, JobState.CANCELLED})
@@ -30,10 +31,10 @@ async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue
     if met is None and query.message is not None:  # of somebody who speaks for the whole group
         met = await jobs.cancel(query.message.chat.id, job_id)
     pressed = query.message if isinstance(query.message, Message) else None
-    if met is not None and pressed is not None and met.job.status_message_id not in {0, pressed.message_id}:
-        outbox.post(
-            met.job.chat_id, pressed.delete
-        )  # a status message whose number got lost, and another came after it
+    if met is None and pressed is not None and (channel_id := _channel_of(pressed, job_id, bot)):
+        met = await jobs.cancel(channel_id, job_id)
+    if met is not None and pressed is not None and _is_stray(pressed, met.job):
+        outbox.post(met.job.chat_id, pressed.delete)
     if met is not None and met.was in STOPPED:
         answer = texts.cancelled()
         outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, jobs=jobs, texts=texts))
@@ -42,6 +43,24 @@ async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue
     else:
         answer = texts.already_over()
     outbox.post(query.id, lambda: query.answer(answer))  # a chat of its own: the button waits for it
+
+
+def _channel_of(pressed: Message, job_id: str, bot: Bot) -> int | None:
+    """In whose name the picture was sent, if the message that was pressed answers the very one of this job."""
+    picture = pressed.reply_to_message
+    if picture is None or picture.sender_chat is None:
+        return None
+    return picture.sender_chat.id if job_id == name_of_job(bot.id, pressed.chat.id, picture.message_id) else None
+
+
+def _is_stray(pressed: Message, job: Job) -> bool:
+    """Whether this is a status message whose number got lost, and another came after it.
+
+    Who presses may name any message, so it has to be one that answers the job's picture.
+    """
+    picture = pressed.reply_to_message
+    answers_it = picture is not None and (pressed.chat.id, picture.message_id) == (job.chat_id, job.message_id)
+    return answers_it and job.status_message_id not in {0, pressed.message_id}
 
 
 async def unknown_button(query: CallbackQuery, texts: BotTexts, outbox: Outbox) -> None:

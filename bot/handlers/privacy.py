@@ -27,7 +27,7 @@ async def explain(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 
 async def forget(message: Message, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.forget(owner_id(message))
+    met = await jobs.forget(owner_id(message), said_in=(message.chat.id, message.message_id))
     on_their_way = [job for job in met if job.state is JobState.DELIVERING]
     stopped = [job for job in met if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
     text = texts.forgotten(len(met), stopped=len(stopped), on_their_way=len(on_their_way))

@@ -121,11 +121,13 @@ class FloodGate(BaseMiddleware):
         return verdict
 
     def _judge(self, message: Message) -> Verdict:
-        # In a group it was not us who was written to.
-        verdict = self._messages.judge(owner_id(message), can_be_told=message.chat.type == ChatType.PRIVATE)
+        # Of words in a group it was not us who was written to; a picture that is dropped is never dropped in silence.
+        is_picture = bool(message.photo or message.document or message.sticker)
+        can_be_told = is_picture or message.chat.type == ChatType.PRIVATE
+        verdict = self._messages.judge(owner_id(message), can_be_told=can_be_told)
         if verdict == "refused":
             self._answer(message, _words(message).too_many_messages())
-        if verdict == "heard" and (message.photo or message.document or message.sticker):
+        if verdict == "heard" and is_picture:
             verdict = self._pictures.judge(owner_id(message))
             if verdict == "refused":
                 self._answer(message, _words(message).too_many_pictures(self._pictures_per_minute))

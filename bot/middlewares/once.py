@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
 
+LEFT_ALONE_S = 3.0  # after Redis did not answer: every question would hold up everybody for seconds
+
 
 class Once(BaseMiddleware):
     """Skips updates that were handled before. They count as handled once their answers left: a crash loses none."""
@@ -23,6 +26,7 @@ class Once(BaseMiddleware):
     def __init__(self, store: JobStore, outbox: Outbox) -> None:
         self._store = store
         self._outbox = outbox
+        self._left_alone_until = 0.0
 
     async def __call__(
         self,
@@ -43,14 +47,20 @@ class Once(BaseMiddleware):
         return result
 
     async def _was_handled(self, update: str) -> bool:
+        if time.monotonic() < self._left_alone_until:
+            return False
         try:
             return await asyncio.to_thread(self._store.was_handled, update)
         except RedisError as error:
             logger.warning("cannot tell whether update %s is new: %s", update, error)
+            self._left_alone_until = time.monotonic() + LEFT_ALONE_S
             return False
 
     async def _remember(self, update: str) -> None:
+        if time.monotonic() < self._left_alone_until:  # threads that wait for Redis are few
+            return
         try:
             await asyncio.to_thread(self._store.mark_handled, update)
         except RedisError as error:
             logger.warning("update %s may be handled again: %s", update, error)
+            self._left_alone_until = time.monotonic() + LEFT_ALONE_S

@@ -25,7 +25,7 @@ for _, id in ipairs(ids) do
                 redis.call('DECR', 'restora:queued')
             end
             redis.call('SREM', user, id)
-            redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now)
+            redis.call('HSET', job, 'state', 'cancelled', 'ended_ms', now, 'file_id', '', 'file_name', '')
             redis.call('ZADD', 'restora:untold', now + ARGV[6], id)
             redis.call('EXPIRE', job, ARGV[3])
             tally(now, 'cancelled')

@@ -12,7 +12,7 @@ if held[1] ~= 'running' and held[1] ~= 'delivering' then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREM', 'restora:leases', id) -- first a write that a full Redis allows: work in hand may end
-redis.call('HSET', job, 'state', ARGV[3], 'error', ARGV[4], 'ended_ms', now)
+redis.call('HSET', job, 'state', ARGV[3], 'error', ARGV[4], 'ended_ms', now, 'file_id', '', 'file_name', '')
 redis.call('SREM', 'restora:user:' .. held[3], id)
 if redis.call('SCARD', 'restora:user:' .. held[3]) == 0 then
     redis.call('EXPIRE', 'restora:records:' .. held[3], ARGV[6])

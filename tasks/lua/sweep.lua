@@ -1,7 +1,8 @@
 -- The janitor's round: jobs whose worker fell silent are queued again or, after too many attempts, failed; jobs that
 -- were put aside and are due go back to their queue.
 -- with parts/tally.lua
--- ARGV: attempts allowed, longest run in ms, lifetime of the record in s
+-- ARGV: attempts allowed, longest run in ms, lifetime of the record in s; then in ms: longest lease, lease, longest time
+--       that a job is put aside for
 -- Answer: {{queue of a requeued job, ...}, {id of a failed job, ...}}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -11,6 +12,17 @@ local requeued, failed = {}, {}
 local function enqueue(queue, tag, entry)
     redis.call('ZADD', 'restora:queue:' .. queue, math.min(tonumber(tag), clock), entry)
     requeued[#requeued + 1] = queue
+end
+
+-- Further in the future than anything is written: the clock was put back since. Who still holds a job renews its lease at
+-- once; one that nobody renews would not come due before the clock is where it was.
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '(' .. now + ARGV[4], '+inf', 'LIMIT', 0, 100)) do
+    redis.call('ZREM', 'restora:leases', id) -- first a write that a full Redis allows
+    redis.call('ZADD', 'restora:leases', now + ARGV[5], id)
+end
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:aside', '(' .. now + ARGV[6], '+inf', 'LIMIT', 0, 100)) do
+    redis.call('ZREM', 'restora:aside', id)
+    redis.call('ZADD', 'restora:aside', now, id)
 end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, 'LIMIT', 0, 100)) do
@@ -23,7 +35,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', 'restora:leases', '-inf', now, '
         local overlong = held[8] == 'running' and now - tonumber(held[6]) >= tonumber(ARGV[2])
         if overlong or tonumber(held[1]) - tonumber(held[7] or '0') >= tonumber(ARGV[1]) then
             local code = overlong and 'timeout' or 'worker_lost'
-            redis.call('HSET', job, 'state', 'failed', 'error', code, 'ended_ms', now)
+            redis.call('HSET', job, 'state', 'failed', 'error', code, 'ended_ms', now, 'file_id', '', 'file_name', '')
             tally(now, 'failed:' .. code)
             redis.call('SREM', 'restora:user:' .. held[5], id)
             if redis.call('SCARD', 'restora:user:' .. held[5]) == 0 then

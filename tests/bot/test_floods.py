@@ -166,6 +166,23 @@ async def test_a_flood_is_answered_once_and_delays_nobody_elses_first_answer(wor
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.usefixtures("_nobody_waits")
+async def test_in_a_group_a_flood_of_words_is_passed_over_until_a_picture_is_dropped_and_that_is_said_once(world):
+    person = world.telegram.user("Gil")
+    inside = person.at(world.telegram.group("Chatter", [person]))
+    for number in range(20):
+        await inside.sends_text(f"hello {number}")
+    await quiet(inside)
+    assert answers_to(inside) == []
+    first = await inside.sends_photo(jpeg())
+    await inside.sends_photo(jpeg())
+    answer = await inside.receives_text()
+    assert (answer.text, answer.reply_to) == (en.too_many_messages(), first)
+    await quiet(inside)
+    assert len(answers_to(inside)) == 1
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
 async def test_a_full_queue_is_said_once_for_an_album(world):
     for number in range(10):
         person = world.telegram.user(f"Filler {number}")

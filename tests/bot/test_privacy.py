@@ -109,6 +109,18 @@ async def test_the_button_of_a_forgotten_picture_does_no_harm(world):
     assert traces_of(world, user.id) == []
 
 
+async def test_a_forget_that_is_met_again_spares_what_was_sent_after_it(world):
+    user = world.telegram.user("Again")
+    wish = await user.sends_text("/forget")
+    await user.receives_text(containing="nothing")
+    photo, status = await a_picture_of(user)
+    world.telegram.state.updates.put("message", wish.to_json())  # as after a crash that left no memory of it
+    world.telegram.state.changed()
+    await user.receives_text(containing="nothing")
+    assert job_of(world, photo).state is JobState.QUEUED
+    assert status.buttons == (en.cancel_button(),)
+
+
 async def test_nothing_in_the_broker_names_anybody(world):
     user = world.telegram.user("Hint")
     photo, _ = await a_picture_of(user)

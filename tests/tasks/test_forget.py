@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
+import psutil
 import pytest
+from redis import ResponseError
 
 from tasks.janitor import Upkeep
 from tasks.messages import Accepted, JobState
@@ -106,6 +111,40 @@ def test_forgetting_once_more_after_a_lost_answer_tells_what_went_with_it(store,
     assert of(store, ANN) == []
 
 
+def test_what_was_sent_to_that_chat_after_the_wish_is_spared_and_nothing_else(store, submit):
+    before, after = [submit(ANN, message) for message in (1, 2)], [submit(ANN, message) for message in (11, 12)]
+    elsewhere = store.submit(replace(wish(ANN, 99), chat_id=-100), **UNLIMITED).job
+    ended = submit(ANN, 13)
+    store.cancel(ANN, ended.id)
+    met = store.forget(ANN, said_in=(ANN, 10))
+    assert sorted(job.id for job in met) == sorted(job.id for job in [*before, elsewhere])
+    assert [job.id for job in store.first_waiting("restore", 10)] == [job.id for job in after]
+    assert store.get(ended.id).state is JobState.CANCELLED
+    assert len(store.forget(ANN)) == 3
+    assert of(store, ANN) == []
+
+
+def test_many_pictures_that_are_spared_hide_none_that_is_not(store, submit):
+    for message in range(1000, 1000 + FORGOTTEN_AT_ONCE + 1):
+        submit(ANN, message)
+    submit(ANN, 1)
+    assert [job.id for job in store.forget(ANN, said_in=(ANN, 10))] == [f"9:{ANN}:1"]
+    assert len(store.open_jobs(ANN)) == FORGOTTEN_AT_ONCE + 1
+
+
+def test_a_full_redis_forgets_all_the_same(store, submit):
+    for message in range(3):
+        submit(ANN, message)
+    store.begin_delivery(claim(store), lease_s=LEASE_S)
+    store.redis.config_set("maxmemory", "1")
+    try:
+        met = store.forget(ANN)
+    finally:
+        store.redis.config_set("maxmemory", "0")
+    assert len(met) == 3
+    assert of(store, ANN) == []
+
+
 LATE = {
     "renew": lambda store, job: store.renew(job, lease_s=LEASE_S, progress=0.5),
     "begin_delivery": lambda store, job: store.begin_delivery(job, lease_s=LEASE_S),
@@ -199,10 +238,62 @@ def test_redis_is_asked_to_write_its_file_anew_once_for_many_who_were_forgotten(
     store.forget(BEN)
     assert not store.rewrite_log()  # not so soon
     assert 0 < store.redis.ttl("restora:rewritten") <= REWRITE_EVERY_S
+    written_anew(store)
+    assert not store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")  # Ben, who came too late for it
     store.redis.delete("restora:rewritten")
-    while store.redis.info("persistence")["aof_rewrite_in_progress"]:
-        pass
     assert store.rewrite_log()
+    written_anew(store)
+    assert not store.rewrite_log()
+    assert not store.redis.exists("restora:forgotten", "restora:rewriting")
+
+
+def written_anew(store):
+    """Wait until Redis has nothing to do with its file."""
+    while store.redis.info("persistence")["aof_rewrite_in_progress"]:
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def slow_rewrites(store):
+    """Every key takes seconds to be written."""
+    written_anew(store)
+    store.redis.config_set("rdb-key-save-delay", 2_000_000)
+    yield
+    store.redis.config_set("rdb-key-save-delay", 0)
+
+
+@pytest.mark.usefixtures("slow_rewrites")
+def test_what_was_forgotten_counts_as_gone_only_when_the_rewrite_has_succeeded(store, submit, redis_server):
+    submit(ANN, 1)
+    submit(BEN, 1)
+    store.forget(ANN)
+    assert store.rewrite_log()
+    assert not store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")
+    (child,) = psutil.Process(redis_server.process.pid).children()
+    child.kill()
+    written_anew(store)
+    with pytest.raises(ResponseError):
+        store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")
+    store.redis.config_set("rdb-key-save-delay", 0)
+    store.redis.delete("restora:rewritten")  # as after half a minute
+    assert store.rewrite_log()
+    written_anew(store)
+    assert not store.rewrite_log()
+    assert not store.redis.exists("restora:forgotten")
+
+
+def test_a_rewrite_that_redis_began_before_it_was_started_anew_is_begun_again(store, submit):
+    submit(ANN, 1)
+    store.forget(ANN)
+    assert store.rewrite_log()
+    written_anew(store)
+    store.redis.set("restora:rewriting", "another-run 1")
+    with pytest.raises(ResponseError):
+        store.rewrite_log()
+    assert store.redis.exists("restora:forgotten")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tasks import health, janitor
 from tasks.apology import last_word
 from tasks.janitor import Janitor, Messenger, Upkeep
 from tasks.messages import JobState, QueuePlace, WorkerCard
+from tasks.store import JobStore
 from tasks.texts import Texts
 
 LEASE_S = 0.2
@@ -57,6 +58,69 @@ def test_after_a_gap_in_the_rounds_holders_get_that_time_again(store, submit, up
     assert store.get("9:1:1").state is JobState.RUNNING
 
 
+def rounds(upkeep, count):
+    for _ in range(count):
+        time.sleep(LEASE_S / 3)
+        upkeep.make_round(("restore",))
+
+
+def put_clock_back(store, by_s):
+    """What Redis noted before then lies in the future."""
+    for key in ("leases", "aside", "untold"):
+        for member in store.redis.zrange(f"restora:{key}", 0, -1):
+            store.redis.zincrby(f"restora:{key}", by_s * 1000, member)
+
+
+def test_when_the_clock_of_redis_was_put_back_jobs_of_dead_workers_do_not_wait_until_it_is_where_it_was(
+    store, submit, upkeep
+):
+    rounds(upkeep, 5)
+    submit(1, 1)
+    submit(2, 1)
+    dead, alive = [store.claim(["restore"], worker="w", lease_s=LEASE_S) for _ in range(2)]
+    put_clock_back(store, by_s=4000)
+    for _ in range(6):
+        assert store.renew(alive, lease_s=5, progress=0.5) == (None, 0)
+        rounds(upkeep, 1)
+    assert [store.get(job.id).state for job in (dead, alive)] == [JobState.QUEUED, JobState.RUNNING]
+
+
+def test_when_the_clock_was_put_back_what_is_aside_and_who_is_to_be_told_come_up_all_the_same(store, submit):
+    submit(1, 1)
+    store.release(store.claim(["restore"], worker="w", lease_s=5), blameless=True, aside_s=3000)
+    submit(2, 1)
+    failed = store.claim(["restore"], worker="w", lease_s=5)
+    store.finish(failed, JobState.FAILED, error="internal")
+    assert (store.sweep(longest_run_s=100), store.take_untold()) == (([], []), [])
+    put_clock_back(store, by_s=4000)
+    assert store.sweep(longest_run_s=100) == (["restore"], [])
+    assert [job.id for job in store.take_untold()] == [failed.id]
+
+
+class StoreWithAClock(JobStore):
+    """Redis's clock can be put forward, for whoever looks at it."""
+
+    ahead_s = 0.0
+
+    def clock_s(self):
+        return super().clock_s() + self.ahead_s
+
+
+def test_when_the_clock_was_put_forward_holders_have_a_lease_of_time_to_renew_theirs(store, submit, bell):
+    store = StoreWithAClock(store.redis)
+    upkeep = Upkeep(store, ring=bell, lease_s=LEASE_S, longest_run_s=100)
+    submit(1, 1)
+    job = store.claim(["restore"], worker="w", lease_s=30)
+    rounds(upkeep, 5)
+    store.ahead_s = 3600
+    put_clock_back(store, by_s=-3600)
+    store.redis.hincrby(f"restora:job:{job.id}", "started_ms", -3_600_000)
+    rounds(upkeep, 1)
+    assert store.renew(job, lease_s=30, progress=0.5) == (None, 0)
+    rounds(upkeep, 5)
+    assert store.get(job.id).state is JobState.RUNNING
+
+
 def test_a_job_nobody_heard_of_is_rung_for(store, submit, upkeep, bell, monkeypatch):
     monkeypatch.setattr(janitor, "UNHEARD_AFTER_S", 0.1)
     submit(1, 1)
@@ -72,6 +136,27 @@ def test_while_hints_lie_in_the_broker_nobody_rings(store, submit, upkeep, bell,
     monkeypatch.setattr(janitor, "UNHEARD_AFTER_S", 0.0)
     submit(1, 1)
     store.redis.rpush("restore", "{}")
+    upkeep.make_round(("restore",))
+    assert bell == []
+
+
+def announce_worker(store, *, queues=("restore",), idle_s):
+    store.announce(WorkerCard(name="w", queues=queues, device="cpu", dtype="float32", idle_s=idle_s))
+
+
+def test_where_a_worker_idles_and_more_jobs_wait_than_hints_it_is_rung_for_the_rest(store, submit, upkeep, bell):
+    announce_worker(store, idle_s=janitor.IDLE_S)
+    for user in (1, 2, 3):
+        submit(user, 1)  # so the head is young
+    store.redis.rpush("restore", "{}")
+    upkeep.make_round(("restore",))
+    assert bell == ["restore", "restore"]
+
+
+@pytest.mark.parametrize(("queues", "idle_s"), [(("restore",), 0.5), (("gpu",), 100.0)])
+def test_for_young_jobs_nobody_rings_while_those_who_serve_them_are_busy(store, submit, upkeep, bell, queues, idle_s):
+    announce_worker(store, queues=queues, idle_s=idle_s)
+    submit(1, 1)
     upkeep.make_round(("restore",))
     assert bell == []
 

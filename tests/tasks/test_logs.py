@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from aiogram.exceptions import ClientDecodeError, TelegramRetryAfter
+from aiogram.exceptions import ClientDecodeError, TelegramMigrateToChat, TelegramRetryAfter
 from aiogram.methods import SendMessage
 from aiogram.types import Message, Update
 from pydantic import ValidationError
@@ -160,7 +160,7 @@ MESSAGE = {
         "file_name": "My diary.png",
     },
 }
-PRIVATE = ("Zoë", "zoe_the_great", "987654321", "BQACAgIA", "AgADbQADrWgySw", "diary")
+PRIVATE = ("Zoë", "zoe_the_great", "987654321", "BQACAgIA", "AgADbQADrWgySw", "diary", "424242", "1001987")
 
 
 def unreadable():
@@ -184,6 +184,8 @@ def half_read():
         unreadable(),
         half_read(),
         TelegramRetryAfter(SendMessage(chat_id=987654321, text="x"), "Flood control exceeded", 3),
+        TelegramMigrateToChat(SendMessage(chat_id=-424242, text="x"), "Bad Request: upgraded", -1001987654321),
+        RuntimeError("the new one is -1001987654321, was -1001987654321."),
         KeyError(Message.model_validate(MESSAGE)),
         ValueError(json.dumps(MESSAGE, ensure_ascii=False)),
         ValueError(repr(MESSAGE)),

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from tasks.settings import BotSettings, SettingsError, WorkerSettings, load_settings
+from tasks.store import LONGEST_LEASE_S
 from tests.conftest import REPOSITORY
 
 TOKEN = "123456789:" + "A" * 35
@@ -104,4 +105,13 @@ def test_a_setting_of_what_is_watched_is_named_when_it_makes_no_sense(monkeypatc
     monkeypatch.setenv("BOT_TOKEN", TOKEN)
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=f"{name}='{value}'"):
+        load_settings(WorkerSettings)
+
+
+def test_no_lease_is_longer_than_the_sweep_takes_for_possible(monkeypatch):
+    monkeypatch.setenv("BOT_TOKEN", TOKEN)
+    monkeypatch.setenv("LEASE_S", str(LONGEST_LEASE_S))
+    assert load_settings(WorkerSettings).lease_s == LONGEST_LEASE_S
+    monkeypatch.setenv("LEASE_S", str(LONGEST_LEASE_S + 0.001))
+    with pytest.raises(SettingsError, match="LEASE_S"):
         load_settings(WorkerSettings)

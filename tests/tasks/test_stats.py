@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 
@@ -80,6 +81,18 @@ def test_times_are_right_to_half_a_step_of_their_scale(store, submit, stats, cla
     for spread, seconds in ((stats.last_hour().waiting, waited), (stats.last_hour().working, worked)):
         assert spread.median_s == pytest.approx(statistics.median(seconds), rel=STEP**0.5 - 0.99, abs=0.05)
         assert spread.p95_s == pytest.approx(sorted(seconds)[95], rel=STEP**0.5 - 0.99, abs=0.05)
+
+
+def test_the_scripts_count_in_the_slices_and_steps_that_are_read(store, submit, claim):
+    submit(1, 1)
+    job = claim()
+    set_back(store, job.id, queued_s=1000.0)  # waited that long, if it was not taken at once
+    store.finish(job, JobState.DONE)
+    (key,) = slices(store)
+    seconds, _ = store.redis.time()
+    assert int(key.rpartition(":")[2]) in {int(at) * 1000 // SLICE_MS for at in (seconds, seconds - 1)}
+    (waited,) = [field for field in store.redis.hkeys(key) if field.startswith("wait:")]
+    assert waited in {f"wait:{math.ceil(math.log(ms) / math.log(STEP))}" for ms in (1_000_000, 1_001_000)}
 
 
 def test_where_nothing_ended_there_are_no_times(stats):

@@ -337,6 +337,7 @@ def test_a_queue_counts_as_served_while_its_workers_restart(store):
     assert not store.is_served("gpu")
     store.announce(card("a", queues=("gpu",)))
     store.withdraw("a")
+    assert not store.redis.exists("restora:workers", "restora:cards")  # a card nobody would ever take away
     assert store.is_served("gpu")
     assert 60 < store.redis.ttl("restora:served:gpu") <= 300
 

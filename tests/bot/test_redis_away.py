@@ -1,0 +1,64 @@
+"""A Redis that is full, silent or gone: one update may not hold everybody up, and the next ones not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from bot.texts import BotTexts
+from tests.bot.test_conversations import jpeg
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+en = BotTexts("en")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(world):
+    world.stack.store.redis.flushdb()
+
+
+@contextmanager
+def full(world):
+    world.stack.store.redis.config_set("maxmemory", "1")
+    try:
+        yield
+    finally:
+        world.stack.store.redis.config_set("maxmemory", "0")
+
+
+@contextmanager
+def silent(world):
+    server = world.stack.redis.process
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("broken", [full, silent])
+async def test_ten_pictures_that_redis_does_not_take_keep_nobody_elses_help_waiting(world, broken):
+    people = [world.telegram.user(f"Person {number}") for number in range(10)]
+    other = world.telegram.user("Other")
+    with broken(world):
+        began = time.monotonic()
+        for person in people:
+            await person.sends_photo(jpeg())
+        await other.sends_text("/help")
+        await other.receives_text(containing="/restart", timeout=6)
+        took_s = time.monotonic() - began
+        for person in people:
+            assert (await person.receives_text(timeout=6)).text == en.try_again()
+    assert took_s < 6.0
+    async with asyncio.timeout(15):  # and then pictures are taken again
+        while True:
+            await other.sends_photo(jpeg())
+            if "queue" in (await other.receives_text()).text:
+                break
+            await asyncio.sleep(1.0)
