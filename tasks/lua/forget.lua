@@ -7,6 +7,7 @@ local user, records = 'restora:user:' .. ARGV[1], 'restora:records:' .. ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = {}
+redis.call('ZREM', records, '') -- first a write that a full Redis allows: forgetting makes room
 local ids = redis.call('ZRANGE', records, 0, ARGV[2] - 1)
 if #ids == 0 then ids = redis.call('SRANDMEMBER', user, ARGV[2]) end -- open jobs of versions that kept no such list
 for _, id in ipairs(ids) do
