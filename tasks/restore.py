@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from models.errors import DeviceError, ImageError, OptionsError, RestorationStop
 from models.stopping import Errands
 from tasks import metrics
 from tasks.apology import apologise
-from tasks.door import Document, Door, result_name
+from tasks.door import CalledOffError, Document, Door, result_name
 from tasks.kept import KeptResults
 from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
@@ -33,6 +34,7 @@ from tasks.telegram import (
     TelegramError,
     TelegramRefusalError,
     TelegramUnreachableError,
+    TokenRejectedError,
 )
 from tasks.texts import Texts
 
@@ -44,7 +46,11 @@ logger = logging.getLogger(__name__)
 STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
 ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
 LONGEST_ASIDE_S = 3600.0
+LONGEST_SPREAD_S = 10.0  # between those who were put aside together, up to half of what each waits
+OTHER_BOTS_ASIDE_S = 600.0  # until a job is looked at again that belongs to another bot
 GIVEN_UP_AFTER_S = 24 * 3600.0
+MOST_UNKNOWN_SENDS = 3  # copies that a chat may get of a result; then the job ends, whether or not one arrived
+LAST_EDIT_S = 5.0  # what progress that is still being shown may hold up the last word
 
 T = TypeVar("T")
 
@@ -89,18 +95,21 @@ class Workshop:
     queues: tuple[str, ...]
     lease_s: float
     job_timeout_s: float
+    bot_id: int | None = None  # only its jobs are done; None: whosesoever they are
     idle_since: float | None = field(default_factory=time.monotonic)
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
-    _unflagged: set[str] = field(default_factory=set, init=False)  # jobs that were sent again while Redis was away
+    _rejected: bool = field(default=False, init=False)  # whether Telegram has said that it does not know us
 
     def run_next(self) -> bool:
-        """Claim the next job of the queues and bring it to an end; False when there is none.
+        """Claim the next job of the queues and bring it to an end; False when there is none, or Telegram rejects us.
 
         Raises:
             redis.RedisError: the claim did not reach Redis; nothing was claimed as far as anybody knows.
         """
+        if self._rejected:  # this worker is ending; nothing that it took could succeed
+            return False
         job = self.store.claim(self.queues, worker=self.worker, lease_s=self.lease_s)
         if job is None:
             return False
@@ -150,20 +159,20 @@ class Workshop:
         """Seconds since this worker finished its last job; 0 while it has one."""
         return 0.0 if self.idle_since is None else time.monotonic() - self.idle_since
 
-    def _run_under_lease(self, job: Job) -> None:
-        with Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s) as lease:
+    def _run_under_lease(self, job: Job, lease: Lease) -> None:
+        with lease:
             try:
                 self._fetch_restore_deliver(job, lease)
             except SystemExit:  # told to leave; or over Celery's hard limit, which starts like that
                 if lease.is_overdue():
-                    self._fail(job, "timeout")
+                    self._fail(lease, "timeout")
                 else:
-                    self._hand_back(job)
+                    self._hand_back(lease)
                 raise
 
-    def _hand_back(self, job: Job) -> None:
+    def _hand_back(self, lease: Lease) -> None:
         try:
-            self.store.release(job, blameless=True)
+            self._release(lease, blameless=True)
         except RedisError as error:  # must not take the place of the order to leave
             logger.warning("left to the janitor, Redis does not answer: %s", error)
         else:
@@ -172,33 +181,49 @@ class Workshop:
 
     def _run(self, job: Job) -> None:
         try:
-            self._run_to_its_end(job)
+            if self.bot_id is None or job.id.startswith(f"{self.bot_id}:"):
+                self._run_to_its_end(job)
+            else:
+                self._leave_to_its_bot(job)
         except RedisError as error:
             self._kept.take(job.id)
             logger.warning("left to the janitor, Redis does not answer: %s", error)
 
     def _run_to_its_end(self, job: Job) -> None:
+        lease = Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s)
         try:
-            self._run_under_lease(job)
+            self._run_under_lease(job, lease)
         except JobFailedError as failure:
             logger.warning("failed, %(code)s: %(reason)s", {"code": failure.code, "reason": failure.reason})
-            self._fail(job, failure.code)
+            self._fail(lease, failure.code, unsent=not lease.unknown_tries)
         except ChatClosedError:
             logger.info("the chat is closed to us")
-            self._fail(job, "chat_closed")
+            self._fail(lease, "chat_closed", unsent=not lease.unknown_tries)
+        except TokenRejectedError as error:
+            self._give_back_rejected(lease, error)
         except TelegramBusyError as busy:
-            self._put_aside(job, busy.retry_after_s, unsent=True)
+            self._put_aside(lease, busy.retry_after_s)
         except TelegramError as error:
             logger.warning("Telegram does not answer: %s", error)
-            self._put_aside(job, ASIDE_S)
+            self._put_aside(lease, ASIDE_S)
         except DeviceError as error:
             logger.warning("the device failed: %s", error)
-            self._try_again_or_fail(job, error.code)
+            self._try_again_or_fail(lease, error.code)
         except RedisError:
             raise
         except Exception:  # the outermost boundary of a job: it is reported, and the worker lives on
             logger.exception("failed unexpectedly")
-            self._try_again_or_fail(job, "internal")
+            self._try_again_or_fail(lease, "internal")
+
+    def _leave_to_its_bot(self, job: Job) -> None:
+        """Put a job aside that another bot has taken in: its file and its messages mean nothing to ours."""
+        logger.warning("this job is another bot's, whose workers share our Redis or are gone")
+        if _is_given_up(job):
+            self._persist(lambda: self.store.finish(job, JobState.FAILED, error="telegram"))
+            self._persist(lambda: self.store.mark_told(job))  # nobody here could; the numbers are of other chats
+        else:
+            aside_s = _spread(OTHER_BOTS_ASIDE_S)
+            self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s))
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
         try:
@@ -212,11 +237,17 @@ class Workshop:
             return
         try:
             with _timed("deliver"):
-                silent = self._deliver(delivering, restored)
+                silent = self._deliver(delivering, restored, lease)
         except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
             self._kept.put(job.id, restored)
             raise
-        self._persist(lambda: self._end(delivering, JobState.DONE))
+        except CalledOffError:
+            self._drop(delivering, lease)
+            return
+        if not self._persist(lambda: self.store.finish(delivering, JobState.DONE, resent=lease.flag_is_due)):
+            _count_end("lost")
+            logger.warning("delivered, although the lease was lost meanwhile")
+            return
         if silent:
             self.door.announce(delivering)
         _note_done(restored)
@@ -281,7 +312,7 @@ class Workshop:
         finally:
             self.device_lock.release()
 
-    def _deliver(self, job: Job, restored: Restored) -> bool:
+    def _deliver(self, job: Job, restored: Restored, lease: Lease) -> bool:
         width_in, width_out = restored.size_in_wh[0], restored.size_out_wh[0]
         document = Document(
             name=result_name(job, scale=round(width_out / width_in, 1), extension=restored.extension),
@@ -298,15 +329,34 @@ class Workshop:
             ),
         )
         try:
-            return self.door.deliver(job, document, on_resend=lambda: self._flag_resent(job))
+            return self.door.deliver(
+                job,
+                document,
+                on_unknown=lambda may_double: self._note_unknown(job, lease, may_double=may_double),
+                should_stop=lease.is_lost,
+            )
         except ChatClosedError:
             raise
         except TelegramRefusalError as error:
             raise JobFailedError("result_too_large" if error.status == 413 else "telegram", str(error)) from error
 
+    def _note_unknown(self, job: Job, lease: Lease, *, may_double: bool) -> None:
+        """Remember a try of which nobody knows whether the result arrived; after too many that may double it, end."""
+        lease.unknown_tries += 1
+        if not may_double:
+            return
+        lease.unknown_sends += 1
+        try:
+            self.store.mark_resent(job, unknown_sends=lease.unknown_sends)
+        except RedisError as error:
+            logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
+            lease.flag_is_due = True
+        if lease.unknown_sends >= MOST_UNKNOWN_SENDS:
+            raise JobFailedError("telegram", f"{lease.unknown_sends} sends without an answer")
+
     def _drop(self, job: Job, lease: Lease) -> None:
         """Leave a job that must not be delivered; the owner of a cancelled one sees that it has really stopped."""
-        if lease.reason is StopReason.TIMEOUT:
+        if lease.reason is StopReason.TIMEOUT and not lease.is_lost():
             raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
         # Where nothing is stored any more the owner asked to be forgotten: what we still know serves for the last word.
         stored = self.store.get(job.id) or replace(
@@ -333,46 +383,58 @@ class Workshop:
                 with suppress(RedisError):  # then a janitor says it once more
                     self.store.mark_told(job)
 
-    def _flag_resent(self, job: Job) -> None:
-        try:
-            self.store.mark_resent(job)
-        except RedisError as error:
-            logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
-            self._unflagged.add(job.id)
+    def _release(self, lease: Lease, *, blameless: bool, aside_s: float = 0.0, unsent: bool = False) -> bool:
+        return self.store.release(
+            lease.job,
+            blameless=blameless,
+            aside_s=aside_s,
+            unsent=unsent and not lease.flag_is_due,
+            unknown_sends=lease.unknown_sends,
+        )
 
-    def _end(self, job: Job, state: JobState, error: str = "") -> bool:
-        if job.id in self._unflagged:
-            self.store.mark_resent(job)
-        ended = self.store.finish(job, state, error=error)
-        self._unflagged.discard(job.id)
-        return ended
+    def _give_back_rejected(self, lease: Lease, error: TokenRejectedError) -> None:
+        """Nothing is wrong with the job: whoever has the right token does it, and this worker takes no more."""
+        self._rejected = True
+        self._persist(lambda: self._release(lease, blameless=True, unsent=not lease.unknown_tries))
+        _count_end("handed_back")
+        logger.warning("handed back: %s", error)
 
-    def _put_aside(self, job: Job, seconds: float, *, unsent: bool = False) -> None:
+    def _put_aside(self, lease: Lease, seconds: float) -> None:
         """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
-        if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
-            self._fail(job, "telegram")
-        else:
-            aside_s = min(seconds, LONGEST_ASIDE_S)
-            if not self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s, unsent=unsent)):
-                self._kept.take(job.id)  # cancelled or forgotten meanwhile: nobody will ask for the result
-                return
-            _count_end("aside")
-            logger.warning("put aside for %(aside_s).0f s", {"aside_s": aside_s})
+        job, unsent = lease.job, not lease.unknown_tries
+        if _is_given_up(job):
+            self._fail(lease, "telegram", unsent=unsent)
+            return
+        aside_s = _spread(min(seconds, LONGEST_ASIDE_S))
+        if not self._persist(lambda: self._release(lease, blameless=True, aside_s=aside_s, unsent=unsent)):
+            self._kept.take(job.id)  # cancelled or forgotten meanwhile: nobody will ask for the result
+            return
+        _count_end("aside")
+        logger.warning("put aside for %(aside_s).0f s", {"aside_s": aside_s})
 
-    def _try_again_or_fail(self, job: Job, code: str) -> None:
-        if job.tries >= MAX_ATTEMPTS:
-            self._fail(job, code)
-        elif self._persist(lambda: self.store.release(job, blameless=False)):
+    def _try_again_or_fail(self, lease: Lease, code: str) -> None:
+        if lease.job.tries >= MAX_ATTEMPTS:
+            self._fail(lease, code)
+        elif self._persist(lambda: self._release(lease, blameless=False)):
             _count_end("again")
-            self.ring(job.queue)
+            self.ring(lease.job.queue)
 
-    def _fail(self, job: Job, code: str) -> None:
-        if not self._persist(lambda: self._end(job, JobState.FAILED, code)):
+    def _fail(self, lease: Lease, code: str, *, unsent: bool = False) -> None:
+        """End the job and tell its owner. ``unsent``: nothing of a result can have arrived in this attempt."""
+        job, resent = lease.job, lease.flag_is_due
+        if not self._persist(lambda: self.store.finish(job, JobState.FAILED, error=code, unsent=unsent, resent=resent)):
             return
         _count_end(code)
         failed = self.store.get(job.id)
-        if failed is not None:
+        if failed is None:
+            return
+        if not lease.telling.acquire(timeout=LAST_EDIT_S):  # or that edit would replace what we say now
+            logger.info("progress is still being shown: a janitor tells the owner")
+            return
+        try:
             apologise(self.store, self.door, failed)
+        finally:
+            lease.telling.release()
 
     def _persist(self, change: Callable[[], T]) -> T:
         """Make a change of state outlast a restart of Redis: minutes of work hang on it."""
@@ -384,7 +446,16 @@ class Workshop:
                 if time.monotonic() > deadline:
                     raise
                 logger.warning("Redis does not answer, waiting for it: %s", error)
-                time.sleep(1.0)
+                time.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - not all at once
+
+
+def _is_given_up(job: Job) -> bool:
+    return time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S
+
+
+def _spread(seconds: float) -> float:
+    """Not earlier, and not all who were put aside for the same reason in the same moment."""
+    return seconds + random.uniform(0.0, min(LONGEST_SPREAD_S, seconds / 2))  # noqa: S311 - nobody gains by foreseeing
 
 
 @contextmanager

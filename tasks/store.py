@@ -61,7 +61,9 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
         socket_keepalive=True,
         health_check_interval=30,
         # A connection that Redis has closed meanwhile is opened anew. One that is silent would be as silent again.
-        retry=Retry(ExponentialWithJitterBackoff(cap=0.5, base=0.05), retries=1, supported_errors=(RedisConnectionError,)),
+        retry=Retry(
+            ExponentialWithJitterBackoff(cap=0.5, base=0.05), retries=1, supported_errors=(RedisConnectionError,)
+        ),
     )
 
 
@@ -180,9 +182,7 @@ class JobStore:
         """Announce that the result goes out now; None when the job was cancelled or lost meanwhile."""
         return _job(self._run("deliver", job.id, job.attempt, _ms(lease_s)))
 
-    def finish(
-        self, job: Job, state: JobState, *, error: str = "", unsent: bool = False, resent: bool = False
-    ) -> bool:
+    def finish(self, job: Job, state: JobState, *, error: str = "", unsent: bool = False, resent: bool = False) -> bool:
         """End a job as done or failed; False when it is not this attempt's any more.
 
         One that is ``resent`` is flagged, and one that fails in state ``delivering``, since its result may have arrived

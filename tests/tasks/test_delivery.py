@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from types import SimpleNamespace
 
@@ -11,10 +10,10 @@ import pytest
 import pytest_asyncio
 from filelock import FileLock
 
-from emulator import Blocked, Emulator, Hang, MessageGone, ResetAfter, RetryAfter, Slow
+from emulator import Blocked, Emulator, Hang, ResetAfter, RetryAfter, Slow
 from models import RestoreOptions
 from models.errors import DamagedImage
-from tasks import apology, door, progress, restore
+from tasks import door, progress, restore
 from tasks.apology import apologise
 from tasks.budget import SendBudget
 from tasks.door import TelegramDoor
@@ -431,4 +430,5 @@ async def test_jobs_put_aside_together_do_not_come_back_together_nor_too_early(s
 
 def test_pauses_of_many_workers_spread():
     pauses = [door.pause_s(2) for _ in range(100)]
-    assert 2 <= min(pauses) < 3 < 5 < max(pauses) <= 6
+    assert 2 <= min(pauses) <= max(pauses) <= 6
+    assert max(pauses) - min(pauses) > 2
