@@ -56,7 +56,7 @@ NOTED: dict[str, Metric] = {
     ),
     "restora_telegram_errors": Metric(
         kind="counter",
-        help="Calls Telegram did not carry out: busy, refused, rejected (token), closed, unreachable; unchanged is none",
+        help="Calls Telegram did not carry out: busy, refused, rejected (token), closed, unreachable; unchanged: none",
         labels=("method", "kind"),
     ),
     "restora_telegram_retry_after_seconds": Metric(

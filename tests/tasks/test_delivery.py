@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from types import SimpleNamespace
 
@@ -10,21 +11,24 @@ import pytest
 import pytest_asyncio
 from filelock import FileLock
 
-from emulator import Blocked, Emulator, Hang, ResetAfter, RetryAfter, Slow
+from emulator import TOKEN, Blocked, Emulator, Hang, ResetAfter, RetryAfter, Slow
 from models import RestoreOptions
 from models.errors import DamagedImage
 from tasks import door, progress, restore
 from tasks.apology import apologise
+from tasks.app import check_token
 from tasks.budget import SendBudget
 from tasks.door import TelegramDoor
 from tasks.lease import Lease
 from tasks.messages import JobState, RestorePhoto
 from tasks.restore import Workshop
+from tasks.settings import WorkerSettings
 from tasks.store import TELL_AGAIN_AFTER_S
-from tasks.telegram import TelegramBusyError, TelegramClient, TelegramError, TelegramRefusalError
+from tasks.telegram import TelegramBusyError, TelegramClient, TelegramError, TelegramRefusalError, TokenRejectedError
 from tasks.texts import Texts
 from tests.tasks.conftest import UNLIMITED, wish
 from tests.tasks.test_workshop import RESULT
+from tests.web_server import serving
 
 WRONG_SECRET = "x" * 35
 
@@ -156,6 +160,27 @@ async def test_an_apology_with_a_token_telegram_rejects_stays_due(telegram, benc
     wrong = bench.door(token=with_secret(telegram, WRONG_SECRET))
     await asyncio.to_thread(apologise, bench.store, wrong, bench.now(job))
     assert bench.untold() == [job.id]
+
+
+def test_a_network_that_is_away_does_not_hinder_a_start():
+    check_token(WorkerSettings(_env_file=None, bot_token=TOKEN, telegram_api_url="http://127.0.0.1:9"))
+
+
+async def test_a_token_that_is_right_does_not_hinder_a_start(telegram):
+    settings = WorkerSettings(_env_file=None, bot_token=telegram.token, telegram_api_url=telegram.api_url)
+    await asyncio.to_thread(check_token, settings)
+    assert [call.method for call in telegram.calls] == ["getMe"]
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_both_ways_to_reject_a_token_are_known(status):
+    body = json.dumps({"ok": False, "error_code": status, "description": "Not Found"}).encode()
+    with serving({"/": (status, {}, body)}) as server:
+        client = TelegramClient(TOKEN, api_url=server.url)
+        with pytest.raises(TokenRejectedError) as caught:
+            client.call("sendMessage", {})
+        client.close()
+    assert TOKEN not in str(caught.value)
 
 
 async def test_a_job_of_another_bot_is_put_aside_untouched(telegram, bench):
@@ -334,9 +359,9 @@ def damaged_after(condition):
 async def test_a_progress_edit_under_way_does_not_replace_the_apology(telegram, bench, quick_progress):
     user = telegram.user("Ann")
     job = await bench.a_job(user)
-    rule = telegram.misbehaves("editMessageText", Slow(1), times=1)
+    rule = telegram.misbehaves("editMessageText", Slow(0.5), times=1)
     await run(bench.workshop(restore=damaged_after(lambda: rule.struck)))
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(0.6)
     assert from_bot(user.chat)[-1].text == Texts("en").failed(bench.now(job).error)
     assert bench.untold() == []
 
@@ -344,10 +369,10 @@ async def test_a_progress_edit_under_way_does_not_replace_the_apology(telegram, 
 async def test_an_edit_that_hangs_leaves_the_apology_to_a_janitor(telegram, bench, quick_progress, monkeypatch):
     monkeypatch.setattr(restore, "LAST_EDIT_S", 0.1, raising=False)
     job = await bench.a_job(telegram.user("Ann"))
-    rule = telegram.misbehaves("editMessageText", Slow(2), times=1)
+    rule = telegram.misbehaves("editMessageText", Slow(1), times=1)
     began = time.monotonic()
     await run(bench.workshop(restore=damaged_after(lambda: rule.struck)))
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 0.9
     assert (bench.now(job).state, bench.untold()) == (JobState.FAILED, [job.id])
     assert len(telegram.calls_of("editMessageText")) == 1
 
