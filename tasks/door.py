@@ -295,7 +295,8 @@ class TelegramDoor:
                 if failures == TRIES - 1 or busy.retry_after_s > silence_left_s:
                     raise
             except TelegramUnreachableError as error:
-                on_unknown()
+                if not error.unsent:
+                    on_unknown()
                 if failures == TRIES - 1 or time.monotonic() > until:
                     raise
                 wait_s = pause_s(failures)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from threading import Thread
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import BaseFileLock, Timeout
 from redis import RedisError
@@ -19,14 +16,14 @@ from redis import RedisError
 from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
 from models.stopping import Errands
 from tasks import metrics
-from tasks.apology import apologise
 from tasks.door import CalledOffError, Document, Door, result_name
+from tasks.endings import Endings, count_end, persist
 from tasks.kept import KeptResults
 from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.progress import ProgressReporter
-from tasks.store import MAX_ATTEMPTS, JobStore
+from tasks.store import JobStore
 from tasks.telegram import (
     ChatClosedError,
     FileTooLargeError,
@@ -43,16 +40,8 @@ if TYPE_CHECKING:  # the worker's parent process imports this module and must st
 
 logger = logging.getLogger(__name__)
 
-STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
 ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
-LONGEST_ASIDE_S = 3600.0
-LONGEST_SPREAD_S = 10.0  # between those who were put aside together, up to half of what each waits
-OTHER_BOTS_ASIDE_S = 600.0  # until a job is looked at again that belongs to another bot
-GIVEN_UP_AFTER_S = 24 * 3600.0
 MOST_UNKNOWN_SENDS = 3  # copies that a chat may get of a result; then the job ends, whether or not one arrived
-LAST_EDIT_S = 5.0  # what progress that is still being shown may hold up the last word
-
-T = TypeVar("T")
 
 
 class PictureRestorer(Protocol):
@@ -100,7 +89,11 @@ class Workshop:
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
+    _endings: Endings = field(init=False)
     _rejected: bool = field(default=False, init=False)  # whether Telegram has said that it does not know us
+
+    def __post_init__(self) -> None:
+        self._endings = Endings(self.store, self.door, ring=self.ring)
 
     def run_next(self) -> bool:
         """Claim the next job of the queues and bring it to an end; False when there is none, or Telegram rejects us.
@@ -165,26 +158,17 @@ class Workshop:
                 self._fetch_restore_deliver(job, lease)
             except SystemExit:  # told to leave; or over Celery's hard limit, which starts like that
                 if lease.is_overdue():
-                    self._fail(lease, "timeout")
+                    self._endings.fail(lease, "timeout")
                 else:
-                    self._hand_back(lease)
+                    self._endings.hand_back(lease)
                 raise
-
-    def _hand_back(self, lease: Lease) -> None:
-        try:
-            self._release(lease, blameless=True)
-        except RedisError as error:  # must not take the place of the order to leave
-            logger.warning("left to the janitor, Redis does not answer: %s", error)
-        else:
-            _count_end("handed_back")
-            logger.info("handed back, this worker is leaving")
 
     def _run(self, job: Job) -> None:
         try:
             if self.bot_id is None or job.id.startswith(f"{self.bot_id}:"):
                 self._run_to_its_end(job)
             else:
-                self._leave_to_its_bot(job)
+                self._endings.leave_to_its_bot(job)
         except RedisError as error:
             self._kept.take(job.id)
             logger.warning("left to the janitor, Redis does not answer: %s", error)
@@ -195,12 +179,13 @@ class Workshop:
             self._run_under_lease(job, lease)
         except JobFailedError as failure:
             logger.warning("failed, %(code)s: %(reason)s", {"code": failure.code, "reason": failure.reason})
-            self._fail(lease, failure.code, unsent=not lease.unknown_tries)
+            self._endings.fail(lease, failure.code, unsent=not lease.unknown_tries)
         except ChatClosedError:
             logger.info("the chat is closed to us")
-            self._fail(lease, "chat_closed", unsent=not lease.unknown_tries)
+            self._endings.fail(lease, "chat_closed", unsent=not lease.unknown_tries)
         except TokenRejectedError as error:
-            self._give_back_rejected(lease, error)
+            self._rejected = True
+            self._endings.hand_back_rejected(lease, error)
         except TelegramBusyError as busy:
             self._put_aside(lease, busy.retry_after_s)
         except TelegramError as error:
@@ -208,22 +193,12 @@ class Workshop:
             self._put_aside(lease, ASIDE_S)
         except DeviceError as error:
             logger.warning("the device failed: %s", error)
-            self._try_again_or_fail(lease, error.code)
+            self._endings.try_again_or_fail(lease, error.code)
         except RedisError:
             raise
         except Exception:  # the outermost boundary of a job: it is reported, and the worker lives on
             logger.exception("failed unexpectedly")
-            self._try_again_or_fail(lease, "internal")
-
-    def _leave_to_its_bot(self, job: Job) -> None:
-        """Put a job aside that another bot has taken in: its file and its messages mean nothing to ours."""
-        logger.warning("this job is another bot's, whose workers share our Redis or are gone")
-        if _is_given_up(job):
-            self._persist(lambda: self.store.finish(job, JobState.FAILED, error="telegram"))
-            self._persist(lambda: self.store.mark_told(job))  # nobody here could; the numbers are of other chats
-        else:
-            aside_s = _spread(OTHER_BOTS_ASIDE_S)
-            self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s))
+            self._endings.try_again_or_fail(lease, "internal")
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
         try:
@@ -231,7 +206,7 @@ class Workshop:
         except RestorationStopped:
             self._drop(job, lease)
             return
-        delivering = self._persist(lambda: self.store.begin_delivery(job, lease_s=self.lease_s))
+        delivering = persist(lambda: self.store.begin_delivery(job, lease_s=self.lease_s))
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
@@ -244,8 +219,8 @@ class Workshop:
         except CalledOffError:
             self._drop(delivering, lease)
             return
-        if not self._persist(lambda: self.store.finish(delivering, JobState.DONE, resent=lease.flag_is_due)):
-            _count_end("lost")
+        if not persist(lambda: self.store.finish(delivering, JobState.DONE, resent=lease.flag_is_due)):
+            count_end("lost")
             logger.warning("delivered, although the lease was lost meanwhile")
             return
         if silent:
@@ -354,108 +329,14 @@ class Workshop:
         if lease.unknown_sends >= MOST_UNKNOWN_SENDS:
             raise JobFailedError("telegram", f"{lease.unknown_sends} sends without an answer")
 
+    def _put_aside(self, lease: Lease, seconds: float) -> None:
+        if not self._endings.put_aside(lease, seconds):
+            self._kept.take(lease.job.id)  # it is over: nobody will ask for the result
+
     def _drop(self, job: Job, lease: Lease) -> None:
-        """Leave a job that must not be delivered; the owner of a cancelled one sees that it has really stopped."""
         if lease.reason is StopReason.TIMEOUT and not lease.is_lost():
             raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
-        # Where nothing is stored any more the owner asked to be forgotten: what we still know serves for the last word.
-        stored = self.store.get(job.id) or replace(
-            job, state=JobState.CANCELLED, status_message_id=lease.status_message_id
-        )
-        if stored.state is not JobState.CANCELLED:
-            _count_end("lost")
-            logger.warning("dropped, the lease was lost")
-            return
-        self.cancelled_ms = stored.ended_ms
-        _count_end("cancelled")
-        logger.info("cancelled")
-        # Beside the next job: Telegram may take its time, and the bot has said it already unless we spoke over it.
-        Thread(target=copy_context().run, args=(self._settle, stored, lease), name="settle", daemon=True).start()
-
-    def _settle(self, job: Job, lease: Lease) -> None:
-        try:
-            with lease.telling:
-                self.door.settle(job, Texts(job.locale).cancelled())
-        except TelegramError as error:
-            logger.info("the cancellation could not be shown: %s", error)
-        else:
-            if job.status_message_id:
-                with suppress(RedisError):  # then a janitor says it once more
-                    self.store.mark_told(job)
-
-    def _release(self, lease: Lease, *, blameless: bool, aside_s: float = 0.0, unsent: bool = False) -> bool:
-        return self.store.release(
-            lease.job,
-            blameless=blameless,
-            aside_s=aside_s,
-            unsent=unsent and not lease.flag_is_due,
-            unknown_sends=lease.unknown_sends,
-        )
-
-    def _give_back_rejected(self, lease: Lease, error: TokenRejectedError) -> None:
-        """Nothing is wrong with the job: whoever has the right token does it, and this worker takes no more."""
-        self._rejected = True
-        self._persist(lambda: self._release(lease, blameless=True, unsent=not lease.unknown_tries))
-        _count_end("handed_back")
-        logger.warning("handed back: %s", error)
-
-    def _put_aside(self, lease: Lease, seconds: float) -> None:
-        """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
-        job, unsent = lease.job, not lease.unknown_tries
-        if _is_given_up(job):
-            self._fail(lease, "telegram", unsent=unsent)
-            return
-        aside_s = _spread(min(seconds, LONGEST_ASIDE_S))
-        if not self._persist(lambda: self._release(lease, blameless=True, aside_s=aside_s, unsent=unsent)):
-            self._kept.take(job.id)  # cancelled or forgotten meanwhile: nobody will ask for the result
-            return
-        _count_end("aside")
-        logger.warning("put aside for %(aside_s).0f s", {"aside_s": aside_s})
-
-    def _try_again_or_fail(self, lease: Lease, code: str) -> None:
-        if lease.job.tries >= MAX_ATTEMPTS:
-            self._fail(lease, code)
-        elif self._persist(lambda: self._release(lease, blameless=False)):
-            _count_end("again")
-            self.ring(lease.job.queue)
-
-    def _fail(self, lease: Lease, code: str, *, unsent: bool = False) -> None:
-        """End the job and tell its owner. ``unsent``: nothing of a result can have arrived in this attempt."""
-        job, resent = lease.job, lease.flag_is_due
-        if not self._persist(lambda: self.store.finish(job, JobState.FAILED, error=code, unsent=unsent, resent=resent)):
-            return
-        _count_end(code)
-        failed = self.store.get(job.id)
-        if failed is None:
-            return
-        if not lease.telling.acquire(timeout=LAST_EDIT_S):  # or that edit would replace what we say now
-            logger.info("progress is still being shown: a janitor tells the owner")
-            return
-        try:
-            apologise(self.store, self.door, failed)
-        finally:
-            lease.telling.release()
-
-    def _persist(self, change: Callable[[], T]) -> T:
-        """Make a change of state outlast a restart of Redis: minutes of work hang on it."""
-        deadline = time.monotonic() + STORE_PATIENCE_S
-        while True:
-            try:
-                return change()
-            except RedisError as error:
-                if time.monotonic() > deadline:
-                    raise
-                logger.warning("Redis does not answer, waiting for it: %s", error)
-                time.sleep(random.uniform(0.5, 1.5))  # noqa: S311 - not all at once
-
-
-def _is_given_up(job: Job) -> bool:
-    return time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S
-
-
-def _spread(seconds: float) -> float:
-    """Not earlier, and not all who were put aside for the same reason in the same moment."""
-    return seconds + random.uniform(0.0, min(LONGEST_SPREAD_S, seconds / 2))  # noqa: S311 - nobody gains by foreseeing
+        self.cancelled_ms = self._endings.drop(job, lease)
 
 
 @contextmanager
@@ -466,12 +347,8 @@ def _timed(stage: str) -> Iterator[None]:
     metrics.observe("restora_job_stage_seconds", time.monotonic() - began, stage=stage)
 
 
-def _count_end(end: str) -> None:
-    metrics.count("restora_worker_jobs", end=end)
-
-
 def _note_done(restored: Restored) -> None:
-    _count_end("done")
+    count_end("done")
     metrics.count("restora_pictures_restored", model=restored.model)
     for stage, seconds in restored.seconds.items():
         if stage != "total":

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from models.stopping import never
 
@@ -76,11 +77,14 @@ class TelegramBusyError(TelegramError):
 
 
 class TelegramUnreachableError(TelegramError):
-    """No answer, or one that is none: whether the call was carried out is unknown."""
+    """No answer, or one that is none: whether the call was carried out is unknown, unless it is ``unsent``."""
 
-    def __init__(self, method: str, reason: str) -> None:
-        super().__init__(method, reason)
-        self.method, self.reason = method, reason
+    def __init__(self, method: str, reason: str, unsent: bool = False) -> None:
+        super().__init__(method, reason, unsent)
+        self.method, self.reason, self.unsent = method, reason, unsent
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.reason}"
 
 
 class FileTooLargeError(TelegramError):
@@ -147,7 +151,8 @@ class TelegramClient:
             )
             answer = response.json()
         except requests.RequestException as error:  # includes an HTML page from a proxy in between
-            raise TelegramUnreachableError(method, type(error).__name__) from None  # its text holds the token
+            # Not chained: its text holds the token.
+            raise TelegramUnreachableError(method, type(error).__name__, _found_nobody(error)) from None
         try:
             return _result(method, response.status_code, answer)
         except TokenRejectedError:
@@ -222,6 +227,14 @@ def _body(response: requests.Response, max_bytes: int, should_stop: Callable[[],
         if len(content) > max_bytes:
             raise FileTooLargeError(f"the file has more than {max_bytes:,} bytes")
     return bytes(content)
+
+
+def _found_nobody(error: requests.RequestException) -> bool:
+    """Whether there was not even a connection on which the call could have left."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.exceptions.SSLError) or isinstance(
+        cause, NewConnectionError | ConnectTimeoutError
+    )
 
 
 def _patience_s(upload: tuple[str, bytes, str] | None) -> float:

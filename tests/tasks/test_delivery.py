@@ -14,7 +14,7 @@ from filelock import FileLock
 from emulator import TOKEN, Blocked, Emulator, Hang, ResetAfter, RetryAfter, Slow
 from models import RestoreOptions
 from models.errors import DamagedImage
-from tasks import door, progress, restore
+from tasks import door, endings, progress
 from tasks.apology import apologise
 from tasks.app import check_token
 from tasks.budget import SendBudget
@@ -41,7 +41,7 @@ async def telegram():
 
 @pytest.fixture
 def bench(telegram, store, tmp_path, monkeypatch):
-    monkeypatch.setattr(door, "FIRST_PAUSE_S", 0.1, raising=False)
+    monkeypatch.setattr(door, "FIRST_PAUSE_S", 0.1)
     bench = Bench(telegram, store, tmp_path)
     yield bench
     for client in bench.clients:
@@ -255,6 +255,20 @@ async def test_sends_of_deliveries_before_count_towards_the_three(telegram, benc
     assert sum(message.kind == "document" for message in from_bot(user.chat)) == 3
 
 
+@pytest.mark.parametrize("with_status", [True, False])
+async def test_a_result_that_found_no_connection_is_neither_unknown_nor_a_reason_to_end(bench, telegram, with_status):
+    job = await bench.a_job(telegram.user("Ann"), with_status=with_status)
+
+    def network_goes_away(*_, **__):
+        for client in bench.clients:
+            client._api_url = "http://127.0.0.1:9"
+        return RESULT
+
+    await run(bench.workshop(restore=network_goes_away))
+    now = bench.now(job)
+    assert (now.state, now.resent, now.unknown_sends, bench.aside()) == (JobState.QUEUED, False, 0, [job.id])
+
+
 class FakeDoor:
     """A door of which a test says what it does; the rest is as quiet as can be."""
 
@@ -301,7 +315,7 @@ async def test_a_result_telegram_refuses_is_not_flagged(store, bench):
 
 
 async def test_a_worker_that_lost_its_lease_does_not_try_again(telegram, bench, monkeypatch):
-    monkeypatch.setattr(door, "FIRST_PAUSE_S", 1.5, raising=False)
+    monkeypatch.setattr(door, "FIRST_PAUSE_S", 1.5)
     user = telegram.user("Ann")
     job = await bench.a_job(user)
     rule = telegram.misbehaves("editMessageMedia", RetryAfter(1), times=1)
@@ -367,7 +381,7 @@ async def test_a_progress_edit_under_way_does_not_replace_the_apology(telegram, 
 
 
 async def test_an_edit_that_hangs_leaves_the_apology_to_a_janitor(telegram, bench, quick_progress, monkeypatch):
-    monkeypatch.setattr(restore, "LAST_EDIT_S", 0.1, raising=False)
+    monkeypatch.setattr(endings, "LAST_EDIT_S", 0.1)
     job = await bench.a_job(telegram.user("Ann"))
     rule = telegram.misbehaves("editMessageText", Slow(1), times=1)
     began = time.monotonic()
@@ -429,7 +443,7 @@ async def test_a_silence_of_more_than_a_few_seconds_frees_the_worker_at_once(tel
 
 
 async def test_short_silences_one_after_the_other_are_not_sat_out_for_ever(telegram, bench, monkeypatch):
-    monkeypatch.setattr(door, "LONGEST_SILENCE_S", 2.0, raising=False)
+    monkeypatch.setattr(door, "LONGEST_SILENCE_S", 2.0)
     job = await bench.a_job(telegram.user("Ann"))
     telegram.misbehaves("editMessageMedia", RetryAfter(1), times=None)
     began = time.monotonic()
