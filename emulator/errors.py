@@ -37,6 +37,15 @@ def bad_request(reason: str) -> ApiError:
     return ApiError(400, f"Bad Request: {reason}")
 
 
+def upgraded(to_chat_id: int) -> ApiError:
+    """The group has become a supergroup, which is another chat."""
+    return ApiError(
+        400,
+        "Bad Request: group chat was upgraded to a supergroup chat",
+        {"migrate_to_chat_id": to_chat_id},
+    )
+
+
 def forbidden(reason: str) -> ApiError:
     """Status 403; ``reason`` is what follows "Forbidden: "."""
     return ApiError(403, f"Forbidden: {reason}")

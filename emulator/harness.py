@@ -90,6 +90,10 @@ class Emulator:
         """A group chat; ``person.at(group)`` is a member writing there."""
         return self.state.add_group(title, [member.account for member in members], type_=type)
 
+    def upgrades(self, group: Chat) -> Chat:
+        """A group becomes a supergroup, which is another chat: calls to the old one are refused and name it."""
+        return self.state.upgrade(group)
+
     # Misbehaviour
 
     def misbehaves(

@@ -21,6 +21,7 @@ from emulator.updates import UpdateQueue
 
 FIRST_USER_ID = 500_000_001
 FIRST_GROUP_ID = -400_000_001
+FIRST_SUPERGROUP_ID = -1_000_000_000_000  # their numbers begin with -100
 
 
 @dataclass(eq=False, slots=True)
@@ -124,6 +125,15 @@ class Telegram:
         number = FIRST_GROUP_ID - sum(not chat.is_private for chat in self.chats.values())
         chat = Chat(number, type_, title, {member.id: member for member in members}, started=True)
         self.chats[chat.id] = chat
+        self.changed()
+        return chat
+
+    def upgrade(self, group: Chat) -> Chat:
+        """Make a group a supergroup: a new chat with the same members and message numbers of its own."""
+        number = FIRST_SUPERGROUP_ID + group.id
+        chat = Chat(number, "supergroup", group.title, dict(group.members), started=True)
+        self.chats[chat.id] = chat
+        group.upgraded_to = chat.id
         self.changed()
         return chat
 

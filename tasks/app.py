@@ -35,12 +35,14 @@ from tasks.restore import Workshop
 from tasks.seclusion import seclude
 from tasks.settings import SettingsError, WorkerSettings, load_settings
 from tasks.store import JobStore, connect
+from tasks.telegram import TelegramClient, TelegramError, TokenRejectedError
 
 if TYPE_CHECKING:
     from tasks.observatory import Observatory
 
 logger = logging.getLogger(__name__)
 
+GREETING_PATIENCE_S = 10.0  # a network that is away when the worker starts may come later
 HARD_LIMIT_GRACE_S = 600.0  # a job stops itself at its time limit; one that cannot, or cannot deliver, is killed then
 
 
@@ -50,6 +52,7 @@ class Process:
     workshop: Workshop | None = None
     janitor: Janitor | None = None
     observatory: Observatory | None = None
+    is_rejected = False  # whether Telegram has said that it does not know our token
 
 
 def _settings() -> WorkerSettings:
@@ -90,7 +93,7 @@ def _set_up_logging(**_: object) -> None:
 
 @signals.celeryd_init.connect
 def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: object) -> None:
-    """Refuse to start without weights, in one line that says how to get them; get ready to be looked at."""
+    """Refuse to start without weights or with a wrong token, in a line that says what to do; get ready to be seen."""
     from models.errors import RestorationError
     from tasks.weights import check_weights
 
@@ -100,6 +103,7 @@ def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: 
         check_weights(settings.weights_dir, settings.worker_model)
     except RestorationError as error:
         sys.exit(f"restora worker: {error}")
+    check_token(settings)
     instance.quiet |= settings.log_format == "json"  # which its banner is not
     may_keep = may_keep_bytes(settings.worker_memory, processes=options.get("concurrency") or 1)
     conf.worker_max_memory_per_child = may_keep and may_keep // 1024
@@ -110,6 +114,19 @@ def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: 
             Process.observatory = Observatory(settings)
         except OSError as error:
             sys.exit(f"restora worker: METRICS_PORT={settings.metrics_port}: {error.strerror}")
+
+
+def check_token(settings: WorkerSettings) -> None:
+    """Refuse to start with a token that Telegram does not know: each job would only be taken from others."""
+    client = TelegramClient(settings.bot_token.get_secret_value(), api_url=settings.telegram_api_url)
+    try:
+        client.call("getMe", {}, patience_s=GREETING_PATIENCE_S)
+    except TokenRejectedError:
+        sys.exit("restora worker: Telegram does not know this BOT_TOKEN; @BotFather shows the right one")
+    except TelegramError:  # it is not to be had now; jobs wait for it as they do whenever that happens
+        pass
+    finally:
+        client.close()
 
 
 @signals.worker_process_init.connect
@@ -149,7 +166,9 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     token = settings.bot_token.get_secret_value()
     store = JobStore(connect(settings.redis_url.get_secret_value()), secret=token)
     door = TelegramDoor(
-        CountedTelegramClient(token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir),
+        CountedTelegramClient(
+            token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir, on_rejected=_leave_rejected
+        ),
         max_file_bytes=settings.max_file_bytes,
         budget=SendBudget(
             store.redis, bot_id=settings.bot_id, secret=token, messages_per_s=settings.telegram_messages_per_s
@@ -181,6 +200,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         queues=queues,
         lease_s=settings.lease_s,
         job_timeout_s=settings.job_timeout_s,
+        bot_id=settings.bot_id,
     )
     Process.workshop = workshop
     Process.janitor = Janitor(
@@ -200,6 +220,17 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         logger.warning("nobody judges whether restored faces are still the same people: %s", restorer.guard_off)
     if app.conf.worker_max_memory_per_child:
         Recycling(app.conf.worker_max_memory_per_child * 1024, give_back=give_back_memory).install()
+
+
+def _leave_rejected() -> None:
+    """End the worker, for nothing it does can succeed; whoever starts it anew has it ask Telegram first."""
+    if not Process.is_rejected:
+        Process.is_rejected = True
+        logger.critical(
+            "Telegram does not know our BOT_TOKEN any more, so this worker ends and its jobs wait: put the token that "
+            "@BotFather shows into .env, of the bot and of every worker, and start them again"
+        )
+        _end_parent(by_force=False)
 
 
 def _end_parent(by_force: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from models.stopping import never
 from tasks import metrics
 from tasks.telegram import (
     ChatClosedError,
@@ -13,7 +14,7 @@ from tasks.telegram import (
     TelegramError,
     TelegramRefusalError,
     TelegramUnreachableError,
-    never,
+    TokenRejectedError,
 )
 
 
@@ -32,7 +33,7 @@ class CountedTelegramClient(TelegramClient):
         """As the client does it; being told to stop is no error of Telegram's."""
         try:
             return super().download(file_id, should_stop=should_stop, **options)
-        except (TelegramRefusalError, TelegramUnreachableError) as error:
+        except (TelegramRefusalError, TelegramUnreachableError, TokenRejectedError) as error:
             if error.method == "download" and not should_stop():  # the rest was counted as a call
                 _count("download", error)
             raise
@@ -49,6 +50,8 @@ def _kind(error: TelegramError) -> str:
         return "busy"
     if isinstance(error, ChatClosedError):
         return "closed"
+    if isinstance(error, TokenRejectedError):
+        return "rejected"
     if isinstance(error, TelegramRefusalError):
         return "unchanged" if error.says("message is not modified") else "refused"
     return "unreachable"

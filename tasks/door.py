@@ -8,35 +8,49 @@ one that never comes: that is the one window in which a result can be doubled, a
 from __future__ import annotations
 
 import logging
+import math
+import random
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
+from models.stopping import never
 from tasks.announcer import Announcer
 from tasks.budget import Importance, SendBudget
 from tasks.buttons import cancel_markup
 from tasks.logs import job_context
 from tasks.messages import Job
 from tasks.telegram import (
+    CONNECT_TIMEOUT_S,
+    ChatMovedError,
     TelegramBusyError,
     TelegramClient,
+    TelegramError,
     TelegramRefusalError,
     TelegramUnreachableError,
-    never,
 )
 from tasks.texts import Texts
 
 logger = logging.getLogger(__name__)
 
-TRIES = 4  # with pauses of 1, 2, 4 s; whoever still has no answer then puts the job aside
-LONGEST_PAUSE_S = 20.0  # a longer retry_after is not sat out: other chats want their pictures
+TRIES = 4  # with pauses of about 1, 2, 4 s; whoever still has no answer then puts the job aside
+FIRST_PAUSE_S = 1.0
+LONGEST_SILENCE_S = 3.0  # sat out in one delivery; beyond it the job goes aside, for others want their pictures
+LONGEST_TURN_S = 5.0  # waited for; in a group they come every four seconds
+WORD_TIMEOUT_S = 15.0  # of silence after which a text counts as lost; a picture may take longer
+NO_TRY_AFTER_S = 20.0  # of telling a last word: what is not said by then a janitor says, and not both at once
+TELLING_S = NO_TRY_AFTER_S + LONGEST_SILENCE_S + LONGEST_TURN_S + CONNECT_TIMEOUT_S + WORD_TIMEOUT_S  # at most
 STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_NEW = ("message is not modified",)
 NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
 
 T = TypeVar("T")
+
+
+class CalledOffError(TelegramError):
+    """Nobody wants it any more; the try that would have come next was not made."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +69,14 @@ class Door(Protocol):
     def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes: ...
     def show(self, job: Job, text: str, *, cancellable: bool) -> None: ...
     def settle(self, job: Job, text: str) -> None: ...
-    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> bool: ...
+    def deliver(
+        self,
+        job: Job,
+        document: Document,
+        *,
+        on_unknown: Callable[[bool], object],
+        should_stop: Callable[[], bool],
+    ) -> bool: ...
     def announce(self, job: Job) -> None: ...
     def tell(self, job: Job, text: str) -> None: ...
 
@@ -114,8 +135,22 @@ class TelegramDoor:
                 if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
                     raise
 
-    def deliver(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> bool:
+    def deliver(
+        self,
+        job: Job,
+        document: Document,
+        *,
+        on_unknown: Callable[[bool], object],
+        should_stop: Callable[[], bool],
+    ) -> bool:
         """Bring the result to its chat.
+
+        Args:
+            job: whose result it is.
+            document: the result.
+            on_unknown: hears of each try of which nobody knows whether it arrived, and whether one more could put the
+                result into the chat twice; what it raises ends the delivery.
+            should_stop: whether this delivery is not wanted any more; asked before each try.
 
         Returns:
             Whether it came without a sound, since it was edited into the status message, and wants :meth:`announce`.
@@ -124,10 +159,15 @@ class TelegramDoor:
             ChatClosedError: the user does not want to hear from us.
             TelegramRefusalError: Telegram does not take it, for example because of its size.
             TelegramUnreachableError, TelegramBusyError: not delivered, or not known whether.
+            CalledOffError: ``should_stop`` said so before the result was known to be there.
+            TokenRejectedError: Telegram does not know us.
         """
-        if self._edit_into(job, document):
-            return True
-        self._send_document(job, document, on_resend=on_resend)
+        try:
+            if self._edit_into(job, document, on_unknown, should_stop):
+                return True
+            self._send_document(job, document, on_unknown, should_stop)
+        except ChatMovedError as moved:
+            self._send_document(_in_new_chat(job, moved), document, on_unknown, should_stop)
         return False
 
     def announce(self, job: Job) -> None:
@@ -142,23 +182,35 @@ class TelegramDoor:
         if not self._budget.ask(job.chat_id, Importance.REST, at_once=True).granted:
             return False
         try:
-            self._telegram.call("sendMessage", {**_reply_to(job), "text": Texts(job.locale).ready()})
-        except (TelegramRefusalError, TelegramUnreachableError, TelegramBusyError) as error:
+            params = {**_reply_to(job), "text": Texts(job.locale).ready()}
+            self._telegram.call("sendMessage", params, patience_s=WORD_TIMEOUT_S)
+        except TelegramError as error:
             if isinstance(error, TelegramBusyError):
                 self._budget.silence(job.chat_id, error.retry_after_s)
             logger.info("the result is there, but its announcement was not taken: %s", error)
         return True
 
     def tell(self, job: Job, text: str) -> None:
-        """Say the last word about a job: in its status message, else in a reply to the picture.
+        """Say the last word about a job: in its status message, else in a reply to the picture; within ``TELLING_S``.
 
         Raises:
-            TelegramRefusalError, TelegramUnreachableError, TelegramBusyError: the owner does not know yet.
+            TelegramRefusalError, TelegramUnreachableError, TelegramBusyError, TokenRejectedError: the owner does not
+                know yet.
         """
+        until = time.monotonic() + NO_TRY_AFTER_S
+        try:
+            self._tell(job, text, until)
+        except ChatMovedError as moved:
+            self._tell(_in_new_chat(job, moved), text, until)
+
+    def _tell(self, job: Job, text: str, until: float) -> None:
         if job.status_message_id:
             try:
                 self._patiently(
-                    job, lambda: self._edit_text(job, text, cancellable=False), importance=Importance.RESULT
+                    job,
+                    lambda: self._edit_text(job, text, cancellable=False),
+                    importance=Importance.RESULT,
+                    until=until,
                 )
             except TelegramRefusalError as refusal:
                 if refusal.says(*NOTHING_NEW, *NO_TEXT_ANY_MORE):
@@ -168,13 +220,21 @@ class TelegramDoor:
             else:
                 return
         params = {**_reply_to(job), "text": text}
-        self._patiently(job, lambda: self._telegram.call("sendMessage", params), importance=Importance.RESULT)
+        self._patiently(
+            job,
+            lambda: self._telegram.call("sendMessage", params, patience_s=WORD_TIMEOUT_S),
+            importance=Importance.RESULT,
+            until=until,
+        )
 
     def _edit_text(self, job: Job, text: str, *, cancellable: bool) -> None:
         markup = cancel_markup(job) if cancellable else None
-        self._telegram.call("editMessageText", {**_status(job), "text": text, "reply_markup": markup})
+        params = {**_status(job), "text": text, "reply_markup": markup}
+        self._telegram.call("editMessageText", params, patience_s=WORD_TIMEOUT_S)
 
-    def _edit_into(self, job: Job, document: Document) -> bool:
+    def _edit_into(
+        self, job: Job, document: Document, on_unknown: Callable[[bool], object], should_stop: Callable[[], bool]
+    ) -> bool:
         if not job.status_message_id:
             return False
         media = {"type": "document", "media": "attach://upload", "caption": document.caption}
@@ -184,6 +244,8 @@ class TelegramDoor:
                 job,
                 lambda: self._telegram.call("editMessageMedia", {**_status(job), "media": media}, upload=upload),
                 importance=Importance.RESULT,
+                should_stop=should_stop,
+                on_unknown=lambda: on_unknown(False),
             )
         except TelegramRefusalError as refusal:
             if refusal.says(*NOTHING_NEW):
@@ -193,14 +255,17 @@ class TelegramDoor:
             raise
         return True
 
-    def _send_document(self, job: Job, document: Document, *, on_resend: Callable[[], object]) -> None:
+    def _send_document(
+        self, job: Job, document: Document, on_unknown: Callable[[bool], object], should_stop: Callable[[], bool]
+    ) -> None:
         params = {**_reply_to(job), "document": "attach://upload", "caption": document.caption}
         upload = (document.name, document.content, document.mime)
         self._patiently(
             job,
             lambda: self._telegram.call("sendDocument", params, upload=upload),
             importance=Importance.RESULT,
-            on_unknown=on_resend,
+            should_stop=should_stop,
+            on_unknown=lambda: on_unknown(True),
         )
 
     def _patiently(
@@ -211,43 +276,56 @@ class TelegramDoor:
         importance: Importance | None = None,
         should_stop: Callable[[], bool] = never,
         on_unknown: Callable[[], object] = lambda: None,
+        until: float = math.inf,
     ) -> T:
         """Repeat a call while Telegram asks for patience or cannot be reached; a message waits for its turn before."""
+        silence_left_s = LONGEST_SILENCE_S
         for failures in range(TRIES):
-            last = failures == TRIES - 1 or should_stop()
-            self._sit_out_silence(job, should_stop)
+            if time.monotonic() > until:
+                raise TelegramUnreachableError("waiting", "it took too long")
+            silence_left_s -= self._sit_out_silence(job, silence_left_s, should_stop)
             if importance is not None:
-                self._await_turn(job, importance)
+                self._await_turn(job, importance, should_stop)
+            if should_stop():
+                raise CalledOffError
             try:
                 return call()
             except TelegramBusyError as busy:
                 self._budget.silence(job.chat_id, busy.retry_after_s)
-                if last or busy.retry_after_s > LONGEST_PAUSE_S:
+                if failures == TRIES - 1 or busy.retry_after_s > silence_left_s:
                     raise
             except TelegramUnreachableError as error:
-                if last or should_stop():
+                if not error.unsent:
+                    on_unknown()
+                if failures == TRIES - 1 or time.monotonic() > until:
                     raise
-                logger.warning("trying again in %d s: %s", 2**failures, error)
-                on_unknown()
-                _sleep(2.0**failures, should_stop)
+                wait_s = pause_s(failures)
+                logger.warning("trying again in %.1f s: %s", wait_s, error)
+                _sleep(wait_s, should_stop)
         raise AssertionError("the last try returns or raises")
 
-    def _sit_out_silence(self, job: Job, should_stop: Callable[[], bool]) -> None:
+    def _sit_out_silence(self, job: Job, longest_s: float, should_stop: Callable[[], bool]) -> float:
         silence_s = self._budget.silence_s(job.chat_id)
-        if silence_s > LONGEST_PAUSE_S:
+        if silence_s > longest_s:
             raise TelegramBusyError("waiting", silence_s)
         _sleep(silence_s, should_stop)
+        return silence_s
 
-    def _await_turn(self, job: Job, importance: Importance) -> None:
+    def _await_turn(self, job: Job, importance: Importance, should_stop: Callable[[], bool]) -> None:
         began = time.monotonic()
-        while True:
+        while not should_stop():
             waited_s = time.monotonic() - began
             turn = self._budget.ask(job.chat_id, importance, waited_s=waited_s)
-            if waited_s + turn.wait_s > LONGEST_PAUSE_S:
+            if waited_s + turn.wait_s > LONGEST_TURN_S:
                 raise TelegramBusyError("waiting", max(1.0, turn.wait_s))
-            _sleep(turn.wait_s, never)
+            _sleep(turn.wait_s, should_stop)
             if turn.granted and (not turn.wait_s or not self._budget.silence_s(job.chat_id)):
                 return
+
+
+def pause_s(failures: int) -> float:
+    """Seconds until the next try after so many failures and one; not the same for all who failed together."""
+    return FIRST_PAUSE_S * 2.0**failures * random.uniform(0.5, 1.5)  # noqa: S311 - nobody gains by foreseeing it
 
 
 def _sleep(seconds: float, should_stop: Callable[[], bool]) -> None:
@@ -267,6 +345,13 @@ def _status(job: Job) -> dict[str, object]:
     return {"chat_id": job.chat_id, "message_id": job.status_message_id}
 
 
+def _in_new_chat(job: Job, moved: ChatMovedError) -> Job:
+    """The job in the chat that its own has become, where none of the numbers known so far means anything."""
+    return replace(job, chat_id=moved.to_chat_id, message_id=0, status_message_id=0)
+
+
 def _reply_to(job: Job) -> dict[str, object]:
+    if not job.message_id:
+        return {"chat_id": job.chat_id}
     reply = {"message_id": job.message_id, "allow_sending_without_reply": True}
     return {"chat_id": job.chat_id, "reply_parameters": reply}

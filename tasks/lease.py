@@ -40,11 +40,16 @@ class Lease(Beside):
         self.status_message_id = job.status_message_id
         self.reason: StopReason | None = None
         self.telling = threading.Lock()  # one status text at a time: the last word comes last
+        self.unknown_tries = 0  # to deliver the result, in this attempt, of which nobody knows whether they arrived
+        self.unknown_sends = job.unknown_sends  # those of them, in all attempts, that would put it into the chat twice
+        self.flag_is_due = False  # the store could not be told that the result may have been sent twice
         self._store = store
         self._lease_s = lease_s
         self._timeout_s = timeout_s
         self._deadline = time.monotonic() + timeout_s
         self._dropped = threading.Event()
+        self._lost = False
+        self._news_from = time.monotonic()
 
     def restart_clock(self) -> None:
         """Let the time limit begin now: waiting for a turn on the device was not the job's fault."""
@@ -58,20 +63,38 @@ class Lease(Beside):
         """Whether to drop the job; cheap enough to ask between two layers of a network."""
         return self._dropped.is_set()
 
+    def is_lost(self) -> bool:
+        """Whether the job is not ours any more, cancelled or somebody else's; running out of time is not that.
+
+        Asks Redis itself where the news is old, as after the whole process was frozen.
+        """
+        if time.monotonic() - self._news_from > self._lease_s / 2:
+            self._renew()
+        return self._lost
+
     def work(self) -> None:
         """Renew the lease and read the news."""
         while not self.ended.wait(1 / RENEWALS_PER_S):
             if self.is_overdue():
                 self._drop(StopReason.TIMEOUT)
-            try:
-                state, status_message_id = self._store.renew(self.job, lease_s=self._lease_s, progress=self.progress)
-            except RedisError as error:
-                logger.warning("the lease could not be renewed, working on: %s", error)
-                continue
-            if state is not None:
-                self._drop(StopReason.CANCELLED if state is JobState.CANCELLED else StopReason.LOST)
+            self._renew()
+            if self._lost:
                 return
-            self.status_message_id = status_message_id
+
+    def _renew(self) -> None:
+        asked_at = time.monotonic()
+        try:
+            state, status_message_id = self._store.renew(self.job, lease_s=self._lease_s, progress=self.progress)
+        except RedisError as error:
+            logger.warning("the lease could not be renewed, working on: %s", error)
+            self._news_from = asked_at
+            return
+        if state is not None:
+            self._lost = True
+            self._drop(StopReason.CANCELLED if state is JobState.CANCELLED else StopReason.LOST)
+            return
+        self._news_from = asked_at
+        self.status_message_id = status_message_id
 
     def _drop(self, reason: StopReason) -> None:
         if self.reason is None:

@@ -56,7 +56,7 @@ NOTED: dict[str, Metric] = {
     ),
     "restora_telegram_errors": Metric(
         kind="counter",
-        help="Calls that Telegram did not carry out: busy, refused, closed, unreachable; unchanged is no fault",
+        help="Calls Telegram did not carry out: busy, refused, rejected (token), closed, unreachable; unchanged: none",
         labels=("method", "kind"),
     ),
     "restora_telegram_retry_after_seconds": Metric(

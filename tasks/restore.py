@@ -7,10 +7,8 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
 from dataclasses import dataclass, field, replace
-from threading import Thread
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import BaseFileLock, Timeout
 from redis import RedisError
@@ -18,14 +16,14 @@ from redis import RedisError
 from models.errors import DeviceError, ImageError, OptionsError, RestorationStopped
 from models.stopping import Errands
 from tasks import metrics
-from tasks.apology import apologise
-from tasks.door import Document, Door, result_name
+from tasks.door import CalledOffError, Document, Door, result_name
+from tasks.endings import Endings, count_end, persist
 from tasks.kept import KeptResults
 from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.progress import ProgressReporter
-from tasks.store import LONGEST_ASIDE_S, MAX_ATTEMPTS, JobStore
+from tasks.store import JobStore
 from tasks.telegram import (
     ChatClosedError,
     FileTooLargeError,
@@ -33,6 +31,7 @@ from tasks.telegram import (
     TelegramError,
     TelegramRefusalError,
     TelegramUnreachableError,
+    TokenRejectedError,
 )
 from tasks.texts import Texts
 
@@ -41,11 +40,8 @@ if TYPE_CHECKING:  # the worker's parent process imports this module and must st
 
 logger = logging.getLogger(__name__)
 
-STORE_PATIENCE_S = 60.0  # how long a finished result waits for Redis to come back
 ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
-GIVEN_UP_AFTER_S = 24 * 3600.0
-
-T = TypeVar("T")
+MOST_UNKNOWN_SENDS = 3  # copies that a chat may get of a result; then the job ends, whether or not one arrived
 
 
 class PictureRestorer(Protocol):
@@ -88,18 +84,25 @@ class Workshop:
     queues: tuple[str, ...]
     lease_s: float
     job_timeout_s: float
+    bot_id: int | None = None  # only its jobs are done; None: whosesoever they are
     idle_since: float | None = field(default_factory=time.monotonic)
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
-    _unflagged: set[str] = field(default_factory=set, init=False)  # jobs that were sent again while Redis was away
+    _endings: Endings = field(init=False)
+    _rejected: bool = field(default=False, init=False)  # whether Telegram has said that it does not know us
+
+    def __post_init__(self) -> None:
+        self._endings = Endings(self.store, self.door, ring=self.ring)
 
     def run_next(self) -> bool:
-        """Claim the next job of the queues and bring it to an end; False when there is none.
+        """Claim the next job of the queues and bring it to an end; False when there is none, or Telegram rejects us.
 
         Raises:
             redis.RedisError: the claim did not reach Redis; nothing was claimed as far as anybody knows.
         """
+        if self._rejected:  # this worker is ending; nothing that it took could succeed
+            return False
         job = self.store.claim(self.queues, worker=self.worker, lease_s=self.lease_s)
         if job is None:
             return False
@@ -149,55 +152,53 @@ class Workshop:
         """Seconds since this worker finished its last job; 0 while it has one."""
         return 0.0 if self.idle_since is None else time.monotonic() - self.idle_since
 
-    def _run_under_lease(self, job: Job) -> None:
-        with Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s) as lease:
+    def _run_under_lease(self, job: Job, lease: Lease) -> None:
+        with lease:
             try:
                 self._fetch_restore_deliver(job, lease)
             except SystemExit:  # told to leave; or over Celery's hard limit, which starts like that
                 if lease.is_overdue():
-                    self._fail(job, "timeout")
+                    self._endings.fail(lease, "timeout")
                 else:
-                    self._hand_back(job)
+                    self._endings.hand_back(lease)
                 raise
-
-    def _hand_back(self, job: Job) -> None:
-        try:
-            self.store.release(job, blameless=True)
-        except RedisError as error:  # must not take the place of the order to leave
-            logger.warning("left to the janitor, Redis does not answer: %s", error)
-        else:
-            _count_end("handed_back")
-            logger.info("handed back, this worker is leaving")
 
     def _run(self, job: Job) -> None:
         try:
-            self._run_to_its_end(job)
+            if self.bot_id is None or job.id.startswith(f"{self.bot_id}:"):
+                self._run_to_its_end(job)
+            else:
+                self._endings.leave_to_its_bot(job)
         except RedisError as error:
             self._kept.take(job.id)
             logger.warning("left to the janitor, Redis does not answer: %s", error)
 
     def _run_to_its_end(self, job: Job) -> None:
+        lease = Lease(self.store, job, lease_s=self.lease_s, timeout_s=self.job_timeout_s)
         try:
-            self._run_under_lease(job)
+            self._run_under_lease(job, lease)
         except JobFailedError as failure:
             logger.warning("failed, %(code)s: %(reason)s", {"code": failure.code, "reason": failure.reason})
-            self._fail(job, failure.code)
+            self._endings.fail(lease, failure.code, unsent=not lease.unknown_tries)
         except ChatClosedError:
             logger.info("the chat is closed to us")
-            self._fail(job, "chat_closed")
+            self._endings.fail(lease, "chat_closed", unsent=not lease.unknown_tries)
+        except TokenRejectedError as error:
+            self._rejected = True
+            self._endings.hand_back_rejected(lease, error)
         except TelegramBusyError as busy:
-            self._put_aside(job, busy.retry_after_s, unsent=True)
+            self._put_aside(lease, busy.retry_after_s)
         except TelegramError as error:
             logger.warning("Telegram does not answer: %s", error)
-            self._put_aside(job, ASIDE_S)
+            self._put_aside(lease, ASIDE_S)
         except DeviceError as error:
             logger.warning("the device failed: %s", error)
-            self._try_again_or_fail(job, error.code)
+            self._endings.try_again_or_fail(lease, error.code)
         except RedisError:
             raise
         except Exception:  # the outermost boundary of a job: it is reported, and the worker lives on
             logger.exception("failed unexpectedly")
-            self._try_again_or_fail(job, "internal")
+            self._endings.try_again_or_fail(lease, "internal")
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
         self._check_seal(job)
@@ -206,18 +207,24 @@ class Workshop:
         except RestorationStopped:
             self._drop(job, lease)
             return
-        delivering = self._persist(lambda: self.store.begin_delivery(job, lease_s=self.lease_s))
+        delivering = persist(lambda: self.store.begin_delivery(job, lease_s=self.lease_s))
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
         self._check_seal(delivering)  # which was read anew
         try:
             with _timed("deliver"):
-                silent = self._deliver(delivering, restored)
+                silent = self._deliver(delivering, restored, lease)
         except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
             self._kept.put(job.id, restored)
             raise
-        self._persist(lambda: self._end(delivering, JobState.DONE))
+        except CalledOffError:
+            self._drop(delivering, lease)
+            return
+        if not persist(lambda: self.store.finish(delivering, JobState.DONE, resent=lease.flag_is_due)):
+            count_end("lost")
+            logger.warning("delivered, although the lease was lost meanwhile")
+            return
         if silent:
             self.door.announce(delivering)
         _note_done(restored)
@@ -286,7 +293,7 @@ class Workshop:
         finally:
             self.device_lock.release()
 
-    def _deliver(self, job: Job, restored: Restored) -> bool:
+    def _deliver(self, job: Job, restored: Restored, lease: Lease) -> bool:
         width_in, width_out = restored.size_in_wh[0], restored.size_out_wh[0]
         document = Document(
             name=result_name(job, scale=round(width_out / width_in, 1), extension=restored.extension),
@@ -303,93 +310,39 @@ class Workshop:
             ),
         )
         try:
-            return self.door.deliver(job, document, on_resend=lambda: self._flag_resent(job))
+            return self.door.deliver(
+                job,
+                document,
+                on_unknown=lambda may_double: self._note_unknown(job, lease, may_double=may_double),
+                should_stop=lease.is_lost,
+            )
         except ChatClosedError:
             raise
         except TelegramRefusalError as error:
             raise JobFailedError("result_too_large" if error.status == 413 else "telegram", str(error)) from error
 
-    def _drop(self, job: Job, lease: Lease) -> None:
-        """Leave a job that must not be delivered; the owner of a cancelled one sees that it has really stopped."""
-        if lease.reason is StopReason.TIMEOUT:
-            raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
-        # Where nothing is stored any more the owner asked to be forgotten: what we still know serves for the last word.
-        stored = self.store.get(job.id) or replace(
-            job, state=JobState.CANCELLED, status_message_id=lease.status_message_id
-        )
-        if stored.state is not JobState.CANCELLED:
-            _count_end("lost")
-            logger.warning("dropped, the lease was lost")
+    def _note_unknown(self, job: Job, lease: Lease, *, may_double: bool) -> None:
+        """Remember a try of which nobody knows whether the result arrived; after too many that may double it, end."""
+        lease.unknown_tries += 1
+        if not may_double:
             return
-        self.cancelled_ms = stored.ended_ms
-        _count_end("cancelled")
-        logger.info("cancelled")
-        # Beside the next job: Telegram may take its time, and the bot has said it already unless we spoke over it.
-        Thread(target=copy_context().run, args=(self._settle, stored, lease), name="settle", daemon=True).start()
-
-    def _settle(self, job: Job, lease: Lease) -> None:
+        lease.unknown_sends += 1
         try:
-            with lease.telling:
-                self.door.settle(job, Texts(job.locale).cancelled())
-        except TelegramError as error:
-            logger.info("the cancellation could not be shown: %s", error)
-        else:
-            if job.status_message_id:
-                with suppress(RedisError):  # then a janitor says it once more
-                    self.store.mark_told(job)
-
-    def _flag_resent(self, job: Job) -> None:
-        try:
-            self.store.mark_resent(job)
+            self.store.mark_resent(job, unknown_sends=lease.unknown_sends)
         except RedisError as error:
             logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
-            self._unflagged.add(job.id)
+            lease.flag_is_due = True
+        if lease.unknown_sends >= MOST_UNKNOWN_SENDS:
+            raise JobFailedError("telegram", f"{lease.unknown_sends} sends without an answer")
 
-    def _end(self, job: Job, state: JobState, error: str = "") -> bool:
-        if job.id in self._unflagged:
-            self.store.mark_resent(job)
-        ended = self.store.finish(job, state, error=error)
-        self._unflagged.discard(job.id)
-        return ended
+    def _put_aside(self, lease: Lease, seconds: float) -> None:
+        if not self._endings.put_aside(lease, seconds):
+            self._kept.take(lease.job.id)  # it is over: nobody will ask for the result
 
-    def _put_aside(self, job: Job, seconds: float, *, unsent: bool = False) -> None:
-        """Free the worker for other chats while Telegram is not to be had; not the job's fault, but not for ever."""
-        if time.time() - job.queued_ms / 1000 > GIVEN_UP_AFTER_S:
-            self._fail(job, "telegram")
-        else:
-            aside_s = min(seconds, LONGEST_ASIDE_S)
-            if not self._persist(lambda: self.store.release(job, blameless=True, aside_s=aside_s, unsent=unsent)):
-                self._kept.take(job.id)  # cancelled or forgotten meanwhile: nobody will ask for the result
-                return
-            _count_end("aside")
-            logger.warning("put aside for %(aside_s).0f s", {"aside_s": aside_s})
-
-    def _try_again_or_fail(self, job: Job, code: str) -> None:
-        if job.tries >= MAX_ATTEMPTS:
-            self._fail(job, code)
-        elif self._persist(lambda: self.store.release(job, blameless=False)):
-            _count_end("again")
-            self.ring(job.queue)
-
-    def _fail(self, job: Job, code: str) -> None:
-        if not self._persist(lambda: self._end(job, JobState.FAILED, code)):
-            return
-        _count_end(code)
-        failed = self.store.get(job.id)
-        if failed is not None:
-            apologise(self.store, self.door, failed)
-
-    def _persist(self, change: Callable[[], T]) -> T:
-        """Make a change of state outlast a restart of Redis: minutes of work hang on it."""
-        deadline = time.monotonic() + STORE_PATIENCE_S
-        while True:
-            try:
-                return change()
-            except RedisError as error:
-                if time.monotonic() > deadline:
-                    raise
-                logger.warning("Redis does not answer, waiting for it: %s", error)
-                time.sleep(1.0)
+    def _drop(self, job: Job, lease: Lease) -> None:
+        if lease.reason is StopReason.TIMEOUT and not lease.is_lost():
+            raise JobFailedError("timeout", f"took longer than {self.job_timeout_s:g} s")
+        self.cancelled_ms = self._endings.drop(job, lease)
 
 
 @contextmanager
@@ -400,12 +353,8 @@ def _timed(stage: str) -> Iterator[None]:
     metrics.observe("restora_job_stage_seconds", time.monotonic() - began, stage=stage)
 
 
-def _count_end(end: str) -> None:
-    metrics.count("restora_worker_jobs", end=end)
-
-
 def _note_done(restored: Restored) -> None:
-    _count_end("done")
+    count_end("done")
     metrics.count("restora_pictures_restored", model=restored.model)
     for stage, seconds in restored.seconds.items():
         if stage != "total":

@@ -30,7 +30,7 @@ from importlib import resources
 from typing import Any, cast
 
 from redis import Redis, RedisError
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialWithJitterBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.retry import Retry
@@ -66,7 +66,9 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
         socket_keepalive=True,
         health_check_interval=30,
         # A connection that Redis has closed meanwhile is opened anew. One that is silent would be as silent again.
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), retries=1, supported_errors=(RedisConnectionError,)),
+        retry=Retry(
+            ExponentialWithJitterBackoff(cap=0.5, base=0.05), retries=1, supported_errors=(RedisConnectionError,)
+        ),
     )
 
 
@@ -219,25 +221,31 @@ class JobStore:
         """Announce that the result goes out now; None when the job was cancelled or lost meanwhile."""
         return _job(self._run("deliver", job.id, job.attempt, _ms(lease_s)))
 
-    def finish(self, job: Job, state: JobState, *, error: str = "") -> bool:
+    def finish(self, job: Job, state: JobState, *, error: str = "", unsent: bool = False, resent: bool = False) -> bool:
         """End a job as done or failed; False when it is not this attempt's any more.
+
+        One that is ``resent`` is flagged, and one that fails in state ``delivering``, since its result may have arrived
+        all the same, unless it is ``unsent``: Telegram has said that it did not take the result.
 
         The owner of a failed job has to be told (:meth:`mark_told`): by its worker or, failing that, by a janitor.
         """
         tell_after_ms = _ms(TELL_AGAIN_AFTER_S) if state is JobState.FAILED else -1
-        return bool(self._run("finish", job.id, job.attempt, state, error, tell_after_ms, RECORD_LIFETIME_S))
+        known = (unsent, resent)
+        return bool(self._run("finish", job.id, job.attempt, state, error, tell_after_ms, RECORD_LIFETIME_S, *known))
 
-    def mark_resent(self, job: Job) -> None:
-        """Note that the result may have been sent twice."""
-        self._run("resent", job.id, job.attempt)
+    def mark_resent(self, job: Job, *, unknown_sends: int = 1) -> None:
+        """Note that the result may have been sent twice, and how many sends there were of which nobody knows."""
+        self._run("resent", job.id, job.attempt, unknown_sends)
 
-    def release(self, job: Job, *, blameless: bool, aside_s: float = 0.0, unsent: bool = False) -> bool:
+    def release(
+        self, job: Job, *, blameless: bool, aside_s: float = 0.0, unsent: bool = False, unknown_sends: int = 0
+    ) -> bool:
         """Give a job back to its place in the queue, after ``aside_s`` if that is not zero.
 
         A ``blameless`` attempt does not count towards the limit. A job in state ``delivering`` may have been delivered,
         and is flagged, unless it is ``unsent``: Telegram has said that it did not take the result.
         """
-        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), unsent))
+        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), unsent, unknown_sends))
 
     def sweep(self, *, longest_run_s: float, lease_s: float = LONGEST_LEASE_S) -> tuple[list[str], list[str]]:
         """Queue jobs of silent workers again, fail those that had enough attempts or time; bring back what is due.

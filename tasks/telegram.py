@@ -15,16 +15,14 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from models.stopping import never
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
 LONGEST_UPLOAD_TIMEOUT_S = 180.0  # of silence, for 50 MB on a thin line
 THIN_LINE_BYTES_PER_S = 100_000  # what the kernel has taken may still be on its way when the waiting begins
-
-
-def never() -> bool:
-    """For waits that nobody wants to cut short."""
-    return False
 
 
 class TelegramError(Exception):
@@ -50,6 +48,26 @@ class ChatClosedError(TelegramRefusalError):
     """The user blocked the bot or left: nothing will reach this chat."""
 
 
+class ChatMovedError(TelegramRefusalError):
+    """The group became a supergroup, which is another chat with numbers of its own: ``to_chat_id``."""
+
+    def __init__(self, method: str, status: int, description: str, to_chat_id: int) -> None:
+        super().__init__(method, status, description)
+        self.args = (method, status, description, to_chat_id)
+        self.to_chat_id = to_chat_id
+
+
+class TokenRejectedError(TelegramError):
+    """Telegram does not know our token: no call will succeed, and it is nobody's fault whom a call was about."""
+
+    def __init__(self, method: str, status: int) -> None:
+        super().__init__(method, status)
+        self.method, self.status = method, status
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.status}, Telegram does not know the token"
+
+
 class TelegramBusyError(TelegramError):
     """Too many requests: nothing was done, and nothing may be sent to this chat for ``retry_after_s``."""
 
@@ -59,11 +77,14 @@ class TelegramBusyError(TelegramError):
 
 
 class TelegramUnreachableError(TelegramError):
-    """No answer, or one that is none: whether the call was carried out is unknown."""
+    """No answer, or one that is none: whether the call was carried out is unknown, unless it is ``unsent``."""
 
-    def __init__(self, method: str, reason: str) -> None:
-        super().__init__(method, reason)
-        self.method, self.reason = method, reason
+    def __init__(self, method: str, reason: str, unsent: bool = False) -> None:
+        super().__init__(method, reason, unsent)
+        self.method, self.reason, self.unsent = method, reason, unsent
+
+    def __str__(self) -> str:
+        return f"{self.method}: {self.reason}"
 
 
 class FileTooLargeError(TelegramError):
@@ -77,8 +98,17 @@ class TelegramClient:
     machine for us to read, unless ``files_dir`` says where a server of our own, in local mode, keeps its files.
     """
 
-    def __init__(self, token: str, *, api_url: str = "https://api.telegram.org", files_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        token: str,
+        *,
+        api_url: str = "https://api.telegram.org",
+        files_dir: Path | None = None,
+        on_rejected: Callable[[], object] = lambda: None,
+    ) -> None:
+        """``on_rejected`` hears, from whatever thread, each time Telegram does not know the token."""
         self._token = token
+        self._on_rejected = on_rejected
         self._api_url = api_url
         self._files_dir = files_dir
         self._threads = threading.local()
@@ -90,16 +120,25 @@ class TelegramClient:
         session: requests.Session = self._threads.session
         return session
 
-    def call(self, method: str, params: Mapping[str, object], *, upload: tuple[str, bytes, str] | None = None) -> Any:
+    def call(
+        self,
+        method: str,
+        params: Mapping[str, object],
+        *,
+        upload: tuple[str, bytes, str] | None = None,
+        patience_s: float | None = None,
+    ) -> Any:
         """Call one method and return its ``result``.
 
         Args:
             method: name of the Bot API method.
             params: its parameters; lists and mappings are sent as JSON, None is left out.
             upload: ``(file name, content, media type)``, referred to in ``params`` as ``attach://upload``.
+            patience_s: how long to wait for the answer; by default as long as such an upload may take.
 
         Raises:
-            TelegramBusyError, ChatClosedError, TelegramRefusalError, TelegramUnreachableError: see there.
+            TelegramBusyError, ChatClosedError, ChatMovedError, TelegramRefusalError, TelegramUnreachableError,
+            TokenRejectedError: see there.
         """
         fields = {name: _field(value) for name, value in params.items() if value is not None}
         try:
@@ -107,13 +146,18 @@ class TelegramClient:
                 f"{self._api_url}/bot{self._token}/{method}",
                 data=fields,
                 files={"upload": upload} if upload else None,
-                timeout=(CONNECT_TIMEOUT_S, _patience_s(upload)),
+                timeout=(CONNECT_TIMEOUT_S, patience_s or _patience_s(upload)),
                 allow_redirects=False,  # the Bot API has none, and whoever sends one names an address we may reach
             )
             answer = response.json()
         except requests.RequestException as error:  # includes an HTML page from a proxy in between
-            raise TelegramUnreachableError(method, type(error).__name__) from None  # its text holds the token
-        return _result(method, response.status_code, answer)
+            # Not chained: its text holds the token.
+            raise TelegramUnreachableError(method, type(error).__name__, _found_nobody(error)) from None
+        try:
+            return _result(method, response.status_code, answer)
+        except TokenRejectedError:
+            self._on_rejected()
+            raise
 
     def download(self, file_id: str, *, max_bytes: int, should_stop: Callable[[], bool] = never) -> bytes:
         """Fetch a file a user sent.
@@ -124,7 +168,8 @@ class TelegramClient:
         Raises:
             FileTooLargeError: it has more than ``max_bytes``.
             TelegramRefusalError: Telegram does not know the file (any more).
-            TelegramBusyError, TelegramUnreachableError: as for :meth:`call`; the latter also after ``should_stop``.
+            TelegramBusyError, TelegramUnreachableError, TokenRejectedError: as for :meth:`call`; the second also after
+                ``should_stop``.
         """
         try:
             file = self.call("getFile", {"file_id": file_id})
@@ -145,6 +190,9 @@ class TelegramClient:
                     raise TelegramRefusalError("download", response.status_code, "the file is said to be elsewhere")
                 if response.status_code == 429:
                     raise TelegramBusyError("download", _retry_after_s(response))
+                if response.status_code == 401:
+                    self._on_rejected()
+                    raise TokenRejectedError("download", 401)
                 if 400 <= response.status_code < 500:
                     raise TelegramRefusalError("download", response.status_code, "the file is not there")
                 response.raise_for_status()
@@ -181,6 +229,14 @@ def _body(response: requests.Response, max_bytes: int, should_stop: Callable[[],
     return bytes(content)
 
 
+def _found_nobody(error: requests.RequestException) -> bool:
+    """Whether there was not even a connection on which the call could have left."""
+    cause = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.exceptions.SSLError) or isinstance(
+        cause, NewConnectionError | ConnectTimeoutError
+    )
+
+
 def _patience_s(upload: tuple[str, bytes, str] | None) -> float:
     """How long to wait for an answer: that to a small result is not waited for as long as that to 50 MB."""
     size = len(upload[1]) if upload else 0
@@ -205,11 +261,16 @@ def _result(method: str, status: int, answer: Any) -> Any:
         raise TelegramUnreachableError(method, f"status {status} without an answer of the Bot API")
     if answer["ok"]:
         return answer["result"]
-    retry_after_s = answer.get("parameters", {}).get("retry_after")
+    parameters = answer.get("parameters", {})
+    retry_after_s = parameters.get("retry_after")
     if retry_after_s is not None:
         raise TelegramBusyError(method, float(retry_after_s))
     description = str(answer.get("description", ""))
     if status >= 500:
         raise TelegramUnreachableError(method, f"{status} {description}")
+    if status in {401, 404}:  # 404 is said of a token that cannot be one; all methods that we call exist
+        raise TokenRejectedError(method, status)
+    if to_chat_id := parameters.get("migrate_to_chat_id"):
+        raise ChatMovedError(method, status, description, int(to_chat_id))
     refusal = ChatClosedError if status == 403 else TelegramRefusalError
     raise refusal(method, status, description)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from emulator import limits
 from emulator.chats import Chat
-from emulator.errors import bad_request, forbidden
+from emulator.errors import bad_request, forbidden, upgraded
 from emulator.messages import Message
 from emulator.methods.arguments import Arguments
 from emulator.state import Telegram
@@ -20,6 +20,8 @@ def find_chat(telegram: Telegram, arguments: Arguments) -> Chat:
     chat = telegram.chats.get(int(name)) if name.removeprefix("-").isdecimal() else None
     if chat is None:
         raise bad_request("chat not found")
+    if chat.upgraded_to is not None:
+        raise upgraded(chat.upgraded_to)
     return chat
 
 

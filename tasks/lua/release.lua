@@ -1,6 +1,6 @@
 -- Give a running job back: to its old place in the queue, or aside until it is due.
 -- ARGV: job id, attempt, "1" when the attempt does not count (nothing is wrong with the job), ms to put it aside for,
---       "1" when nothing of its result can have arrived
+--       "1" when nothing of its result can have arrived, sends so far of which nobody knows whether they arrived
 -- Answer: 1, or 0 when the job is not this worker's any more
 local id = ARGV[1]
 local job = 'restora:job:' .. id
@@ -11,6 +11,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREM', 'restora:leases', id)
 redis.call('HSET', job, 'state', 'queued', 'worker', '', 'progress', 0, 'since_ms', now)
 if held[1] == 'delivering' and ARGV[5] ~= '1' then redis.call('HSET', job, 'resent', 1) end
+if ARGV[6] ~= '0' then redis.call('HSET', job, 'unknown_sends', ARGV[6]) end
 if ARGV[3] == '1' then redis.call('HINCRBY', job, 'forgiven', 1) end
 redis.call('INCR', 'restora:queued')
 if tonumber(ARGV[4]) > 0 then

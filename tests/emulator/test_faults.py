@@ -12,6 +12,7 @@ from aiogram.exceptions import (
     ClientDecodeError,
     TelegramBadRequest,
     TelegramForbiddenError,
+    TelegramMigrateToChat,
     TelegramNetworkError,
     TelegramRetryAfter,
     TelegramServerError,
@@ -229,3 +230,17 @@ async def test_groups_have_20_messages_a_minute() -> None:
         with pytest.raises(TelegramRetryAfter) as refusal:
             await bot.send_message(group.id, "too many")
         assert refusal.value.retry_after == 3
+
+
+async def test_a_group_that_became_a_supergroup_names_the_chat_that_it_is_now(
+    bot: Bot, telegram: Emulator, ann: Person
+) -> None:
+    group = telegram.group("Family", [ann])
+    status = await bot.send_message(group.id, "before")
+    new = telegram.upgrades(group)
+    assert str(new.id).startswith("-100")
+    with pytest.raises(TelegramMigrateToChat) as refusal:
+        await bot.edit_message_text("after", chat_id=group.id, message_id=status.message_id)
+    assert refusal.value.migrate_to_chat_id == new.id
+    assert (await bot.send_message(new.id, "here")).message_id == 1
+    assert [message.text for message in group.messages] == ["before"]

@@ -13,6 +13,7 @@ from dev.redis_server import RedisServer, free_port
 from dev.stack import CELERY_WORKER, REPOSITORY, Stack
 from emulator import TOKEN, Emulator
 from tests.system.conftest import picture
+from tests.tasks.conftest import UNLIMITED, wish
 
 BOT = ("-m", "bot")
 
@@ -94,10 +95,11 @@ def test_a_device_that_is_not_there_ends_the_worker(tmp_path, redis_server, weig
     assert "Traceback" not in ended.stderr
 
 
-async def test_a_token_telegram_does_not_know_ends_the_bot(tmp_path, redis_server):
+@pytest.mark.parametrize("arguments", [BOT, CELERY_WORKER])
+async def test_a_token_telegram_does_not_know_ends_the_start(tmp_path, redis_server, arguments):
     async with Emulator.running() as telegram:
         env = {"BOT_TOKEN": "1:" + "x" * 35, "REDIS_URL": redis_server.url, "TELEGRAM_API_URL": telegram.api_url}
-        ended = await asyncio.to_thread(run, BOT, tmp_path, **env)
+        ended = await asyncio.to_thread(run, arguments, tmp_path, **env)
     assert ended.returncode == 1
     assert "does not know this BOT_TOKEN" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -127,3 +129,21 @@ async def test_a_worker_and_a_bot_without_redis_wait_and_connect_when_it_is_ther
             await asyncio.to_thread(bot.stop)
             await asyncio.to_thread(worker.stop)
             await asyncio.to_thread(late.stop)
+
+
+async def test_a_worker_whose_token_is_revoked_ends_and_says_what_to_do(tmp_path, weights):
+    async with (
+        Emulator.running() as telegram,
+        Stack(tmp_path, token=telegram.token, api_url=telegram.api_url, env={"LEASE_S": "2"}) as stack,
+    ):
+        worker = stack.start_worker()
+        await stack.workers_are_ready(worker)
+        telegram.state.token = telegram.token + "x"
+        job = stack.store.submit(wish(telegram.user("Ann").id, 1), **UNLIMITED).job
+        stack.store.cancel(job.user_id, job.id)
+        stack.store.redis.zadd("restora:untold", {job.id: 1})  # as when a bot died before it could say so
+        async with asyncio.timeout(30):
+            while worker.exit_status is None:
+                await asyncio.sleep(0.05)
+        assert "put the token that @BotFather shows into .env" in worker.log.read_text()
+        assert stack.store.redis.zscore("restora:untold", job.id) is not None

@@ -327,10 +327,46 @@ def test_work_in_hand_ends_although_redis_is_full(store, submit):
             store.submit(wish(2, 1), **UNLIMITED)
         assert store.renew(job, lease_s=5, progress=0.5) == (None, 0)
         assert store.begin_delivery(job, lease_s=5).state is JobState.DELIVERING
+        store.mark_resent(job, unknown_sends=2)
+        assert (store.get("9:1:1").resent, store.get("9:1:1").unknown_sends) == (True, 2)
         assert store.finish(job, JobState.DONE)
     finally:
         store.redis.config_set("maxmemory", 0)
     assert store.get("9:2:1") is None
+
+
+def test_a_full_redis_forgets_whom_it_is_told_to_forget(store, submit):
+    submit(1, 1)
+    claim(store)
+    store.redis.config_set("maxmemory", 1)
+    try:
+        assert [job.id for job in store.forget(1)] == ["9:1:1"]
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert store.get("9:1:1") is None
+
+
+@pytest.mark.parametrize(
+    ("state", "known", "flagged"),
+    [
+        (JobState.FAILED, {}, True),
+        (JobState.FAILED, {"unsent": True}, False),
+        (JobState.DONE, {}, False),
+        (JobState.DONE, {"resent": True}, True),
+        (JobState.FAILED, {"unsent": True, "resent": True}, True),
+    ],
+)
+def test_a_delivery_that_ends_otherwise_than_known_is_flagged(store, submit, state, known, flagged):
+    submit(1, 1)
+    job = store.begin_delivery(claim(store), lease_s=5)
+    assert store.finish(job, state, **known)
+    assert store.get(job.id).resent is flagged
+
+
+def test_a_failure_before_any_delivery_is_not_flagged(store, submit):
+    submit(1, 1)
+    assert store.finish(claim(store), JobState.FAILED)
+    assert not store.get("9:1:1").resent
 
 
 def test_a_queue_counts_as_served_while_its_workers_restart(store):

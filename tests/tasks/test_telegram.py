@@ -164,8 +164,9 @@ def job(user, **changes):
 DOCUMENT = Document(name="a.png", content=b"result", mime="image/png", caption="done")
 
 
-async def deliver(door, job, on_resend=lambda: None):
-    return await asyncio.to_thread(door.deliver, job, DOCUMENT, on_resend=on_resend)
+async def deliver(door, job, document=DOCUMENT):
+    known = {"on_unknown": lambda _: None, "should_stop": lambda: False}
+    return await asyncio.to_thread(door.deliver, job, document, **known)
 
 
 @pytest.fixture
@@ -273,7 +274,7 @@ async def test_a_result_telegram_finds_too_large_is_refused_not_repeated(telegra
     user = await a_user(telegram)
     huge = Document(name="a.png", content=bytes(51 * 1024 * 1024), mime="image/png", caption="")
     with pytest.raises(TelegramRefusalError) as caught:
-        await asyncio.to_thread(door.deliver, job(user), huge, on_resend=lambda: None)
+        await deliver(door, job(user), huge)
     assert caught.value.status == 413
     assert len(telegram.calls_of("sendDocument")) <= 1
 

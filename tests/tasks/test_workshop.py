@@ -39,9 +39,9 @@ class DoorWhileRedisIsAway:
     def fetch(self, *_, **__):
         return b"picture"
 
-    def deliver(self, *_, on_resend):
+    def deliver(self, *_, on_unknown, **__):
         self.server.stop()
-        on_resend()
+        on_unknown(True)
         self.server.start()
         return False
 
