@@ -187,6 +187,12 @@ def test_where_the_kernel_has_no_filter_pictures_are_decoded_and_it_is_said_once
     assert record.getMessage().endswith("this system takes no filter of system calls (Invalid argument)")
 
 
+def test_an_architecture_without_a_filter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
+    with pytest.raises(syscall_filter.UnfilteredError, match="no filter of system calls for linux on riscv64"):
+        syscall_filter.prepare()()
+
+
 def test_where_there_is_a_filter_nothing_is_said(taken_over: Decoder, caplog: pytest.LogCaptureFixture) -> None:
     assert taken_over.decode(png(noise(4, 6))).size_wh == (6, 4)
     assert caplog.records == []
