@@ -333,6 +333,18 @@ def test_work_in_hand_ends_although_redis_is_full(store, submit):
     assert store.get("9:2:1") is None
 
 
+def test_with_a_full_redis_everything_can_be_stopped(store, submit):
+    for message in range(3):
+        submit(1, message)
+    claim(store)
+    store.redis.config_set("maxmemory", 1)
+    try:
+        assert len(store.cancel_all(1)) == 3
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert store.open_jobs(1) == []
+
+
 def test_a_queue_counts_as_served_while_its_workers_restart(store):
     assert not store.is_served("gpu")
     store.announce(card("a", queues=("gpu",)))
