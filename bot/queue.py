@@ -19,9 +19,7 @@ from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = (
-    4.0  # how long an update waits for Redis, and all others behind it, before its sender is asked to repeat it
-)
+PATIENCE_S = 4.0  # how long an update, and all behind it, wait for Redis before its sender is asked to repeat it
 LEFT_ALONE_S = 3.0  # after such a wait was in vain: the next ones may not wait one after the other
 TOLD_PATIENCE_S = 8.0
 STATUS_PATIENCE_S = 120.0  # nobody waits for this one but its own chat, and a status nobody knows of stays for ever

@@ -172,16 +172,17 @@ class JobStore:
             redis.ResponseError: it does not do so now, or not for us, or has failed; it will be asked again.
             redis.RedisError: nobody knows whether it began; it will be asked again, too.
         """
-        forgotten = self.redis.get("restora:forgotten")
-        if forgotten is None or self._is_rewriting_log():
+        if self._is_rewriting_log():
             return False
-        if not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
+        forgotten = self.redis.get("restora:forgotten")
+        if forgotten is None or not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
             return False
         self.redis.bgrewriteaof()
         self.redis.set("restora:rewriting", f"{self._run_of_redis()} {int(forgotten)}")
         return True
 
     def _is_rewriting_log(self) -> bool:
+        """Whether a rewrite that was begun still goes on; notes one that is over."""
         begun = cast("str | None", self.redis.get("restora:rewriting"))
         if begun is None:
             return False
@@ -194,7 +195,7 @@ class JobStore:
         self._run("rewritten", begun, forgotten if is_done else "", REWRITE_EVERY_S)
         if not is_done:
             raise ResponseError("it could not be written anew")
-        return self.redis.get("restora:forgotten") is None
+        return False
 
     def _run_of_redis(self) -> str:
         return str(self.redis.info("server")["run_id"])

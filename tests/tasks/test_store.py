@@ -369,6 +369,18 @@ def test_a_failure_before_any_delivery_is_not_flagged(store, submit):
     assert not store.get("9:1:1").resent
 
 
+def test_with_a_full_redis_everything_can_be_stopped(store, submit):
+    for message in range(3):
+        submit(1, message)
+    claim(store)
+    store.redis.config_set("maxmemory", 1)
+    try:
+        assert len(store.cancel_all(1)) == 3
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert store.open_jobs(1) == []
+
+
 def test_a_queue_counts_as_served_while_its_workers_restart(store):
     assert not store.is_served("gpu")
     store.announce(card("a", queues=("gpu",)))
