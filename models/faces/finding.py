@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import ShouldStop
-from models.errors import WeightsMissing, WeightsRefused
+from models.errors import OutOfMemory, WeightsMissing, WeightsRefused
+from models.faces.alignment import TEMPLATE_SIDE
 from models.faces.detection import find_faces
 from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
 from models.faces.face import Face
@@ -23,6 +25,8 @@ from models.picture import Picture
 from models.registry import DEFAULT_DETECTOR, MODELS, names_of
 from models.stopping import check, never
 from models.weights import WeightsStore
+
+logger = logging.getLogger(__name__)
 
 BEHIND = 128.0  # level that transparent pixels are seen before: neither a bright nor a dark outline
 
@@ -71,6 +75,22 @@ class FaceFinder:
             sha256={role: digest_of(name, weights_dir, role=None) for role, name in used.items() if name is not None},
         )
 
+    def try_out(self) -> None:
+        """Have the detectors look at a gray square. The second one, where it cannot, is switched off, and that is said.
+
+        Raises:
+            OutOfMemory: there is none for looking.
+            WeightsRefused: the first one cannot; says what it died of.
+        """
+        gray = np.full((1, TEMPLATE_SIDE, TEMPLATE_SIDE, 3), BEHIND, np.uint8)
+        fault = fault_of(lambda: (self.detector(gray[0]), self.detector.closely(gray)))
+        if fault is not None:
+            raise WeightsRefused(f"{self.found_by} finds no faces here: {fault}")
+        second = self.second
+        if second is not None and (fault := fault_of(lambda: second.closely(gray))) is not None:
+            logger.warning("faces are found without a second opinion, whose detector fails here: %s", fault)
+            self.second, self.sha256 = None, without(self.sha256, "second")
+
     def find(self, original: Picture, *, should_stop: ShouldStop = never) -> tuple[Face, ...]:
         """All faces worth a restoration, in reading order, in pixels of ``original``.
 
@@ -94,6 +114,27 @@ def eight_bit_rgb(original: Picture) -> NDArray[np.uint8]:
         return np.ascontiguousarray(levels, np.uint8)
     share = original.alpha.astype(np.float32)[..., None] / np.float32(np.iinfo(original.alpha.dtype).max)
     return np.asarray(np.rint(levels * share + np.float32(BEHIND) * (1 - share)), np.uint8)
+
+
+def without(sha256: Mapping[str, str], role: str) -> Mapping[str, str]:
+    """The digests of the other parts: recipes name only what works."""
+    return {other: digest for other, digest in sha256.items() if other != role}
+
+
+def fault_of(trial: Callable[[], object]) -> str | None:
+    """What a part dies of when it is tried, as type and message; None where it works.
+
+    Raises:
+        OutOfMemory: there is none for trying it, which is not the part's fault.
+    """
+    try:
+        with out_of_memory_named():
+            trial()
+    except OutOfMemory:
+        raise
+    except Exception as exc:  # noqa: BLE001  # whatever it would die of at work, where pictures are, it may die of here
+        return f"{type(exc).__name__}: {exc}"
+    return None
 
 
 def installed(weights_dir: Path, role: Role) -> list[str]:

@@ -22,12 +22,12 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, no_progress
-from models.errors import OptionsError, OutOfMemory, WeightsMissing, WeightsRefused
+from models.errors import OptionsError, RestorationStopped, WeightsMissing, WeightsRefused
 from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
 from models.faces.face import Face
-from models.faces.finding import FaceFinder, eight_bit_rgb, installed
+from models.faces.finding import FaceFinder, eight_bit_rgb, fault_of, installed, without
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
-from models.faces.identity import Embedder, SFaceEmbedder
+from models.faces.identity import SIDE, Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
 from models.faces.pasting import FaceLayer, face_layer, layer_bytes, pasting_bytes
 from models.faces.regions import face_region
@@ -136,7 +136,7 @@ class FacePipeline(FaceFinder):
 
         Raises:
             WeightsMissing: no restorer or no detector is there; says which command brings them.
-            WeightsRefused: what is there is damaged.
+            WeightsRefused: what is there is damaged, or what nothing can be done without does not work here.
         """
         here = {role: installed(weights_dir, role) for role in ROLES}
         lacking = [name for name in GROUPS["faces"] if not here[MODELS[name].role]]
@@ -163,7 +163,8 @@ class FacePipeline(FaceFinder):
             },
         )
         faces.calibrate()
-        guard = "guarded" if identity else "without a guard of likeness: its weights are not there"
+        why = "its weights are not there" if identity is None else f"{identity} does not work here"
+        guard = f"without a guard of likeness: {why}" if faces.embedder is None else "guarded"
         logger.info(
             "faces: %s, found by %s, %.1f s each, %s",
             restorer, faces.found_by, faces.seconds_per_face, guard,
@@ -171,12 +172,30 @@ class FacePipeline(FaceFinder):
         return faces
 
     def calibrate(self) -> None:
-        """Measure the restorer on a gray square; its first call also settles in."""
+        """Measure the restorer on a gray square, whose first call also settles in, and try everything else once.
+
+        What fails here would fail in every picture. So it is switched off, and that is said as if its weights were not
+        there; without restorer or detector there is nothing to be done.
+
+        Raises:
+            OutOfMemory: there is none for trying.
+            WeightsRefused: the restorer or the detector does not work.
+        """
+        self.try_out()
         gray = np.full((1, TEMPLATE_SIDE, TEMPLATE_SIDE, 3), 128, np.uint8)
-        self.restorer(gray)
+        fault = fault_of(lambda: self.restorer(gray))
+        if fault is not None:
+            raise WeightsRefused(f"what restores faces does not work here: {fault}")
         began = time.perf_counter()
         self.restorer(gray)
         self.seconds_per_face = time.perf_counter() - began
+        parser, embedder = self.parser, self.embedder
+        if parser is not None and (fault := fault_of(lambda: parser(gray[0]))) is not None:
+            logger.warning("faces are pasted in an oval, for what tells skin from the rest fails here: %s", fault)
+            self.parser, self.sha256 = None, without(self.sha256, "parser")
+        if embedder is not None and (fault := fault_of(lambda: embedder(gray[0, :SIDE, :SIDE]))) is not None:
+            logger.warning("faces are restored without a guard of likeness, for the judge fails here: %s", fault)
+            self.embedder, self.sha256 = None, without(self.sha256, "identity")
 
     def restore(
         self,
@@ -304,8 +323,10 @@ class FacePipeline(FaceFinder):
             with out_of_memory_named():
                 labels = None if self.parser is None else self.parser(crop)
                 return face_layer(plain, made.levels, affine, labels=labels), None
-        except OutOfMemory as exc:
-            logger.warning("comparing a face failed: %s", exc)
+        except RestorationStopped:
+            raise
+        except Exception as exc:  # noqa: BLE001  # whatever it dies of: a face is not worth its picture
+            logger.warning("comparing a face failed: %s: %s", type(exc).__name__, exc)
         give_back()
         return None, "failed"
 

@@ -17,6 +17,7 @@ from PIL import Image
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
 from models.encoding import read_recipe
 from models.engine.model import Model
+from models.errors import OutOfMemory, WeightsRefused
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
@@ -392,14 +393,97 @@ def no_room(*_: object, **__: object) -> Any:
     raise MemoryError("no")
 
 
-@pytest.mark.parametrize("where", ["pipeline.align_face", "pipeline.face_layer", "pipeline.paste_guarded"])
-def test_no_memory_for_faces_is_a_picture_without_them_that_says_so(restorer, monkeypatch, where):
+def no_room_for_opencv(*_: object, **__: object) -> Any:
+    return cv2.resize(np.zeros((2, 2), np.uint8), (2**31 - 1, 2**18), interpolation=cv2.INTER_NEAREST)
+
+
+def broken(*_: object, **__: object) -> Any:
+    raise RuntimeError("a kernel that this processor has not got")
+
+
+def confused(*_: object, **__: object) -> Any:
+    return cv2.GaussianBlur(np.zeros((2, 2), np.uint8), (2, 2), 1)  # an even side, which OpenCV refuses
+
+
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        ("pipeline.reason_to_leave", no_room), ("pipeline.reason_to_leave", broken), ("pipeline.align_face", no_room),
+        ("pipeline.face_layer", no_room_for_opencv), ("pipeline.face_layer", confused),
+        ("pipeline.paste_guarded", no_room), ("pipeline.paste_guarded", broken),
+    ],
+)  # fmt: skip
+def test_whatever_goes_wrong_with_faces_is_a_picture_without_them_that_says_so(restorer, monkeypatch, where, fault):
     plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
-    monkeypatch.setattr(f"models.faces.{where}", no_room)
+    monkeypatch.setattr(f"models.faces.{where}", fault)
     result = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=100, faces_left_out=(1,)))
     assert not difference(result.data, plain.data).any()
     assert [face.reason for face in result.faces] == ["unpicked", "failed"]
     assert result.notices[-1:] == ("faces_failed",)
+
+
+@pytest.mark.parametrize("fault", [no_room_for_opencv, broken])
+def test_a_judge_or_a_parser_that_fails_costs_faces_and_no_picture(restorer, fault, caplog):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    for part in ("embedder", "parser"):
+        result = restorer(**{part: fault}).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+        assert [(face.status, face.reason) for face in result.faces] == [("left", "failed")] * 2
+        assert not difference(result.data, plain.data).any()
+        assert result.notices[-1:] == ("faces_failed",)
+    assert ("OutOfMemory: " if fault is no_room_for_opencv else "RuntimeError: a kernel") in caplog.text
+
+
+@pytest.mark.parametrize("fault", [no_room_for_opencv, confused])
+def test_a_detector_that_fails_costs_faces_and_no_picture(restorer, pipeline, fault, caplog):
+    faces = pipeline()
+    faces.detector = fault
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    result = restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_failed",))
+    assert "looking for faces" in caplog.text
+
+
+class Looks(KnowsWhere):
+    """A detector that can be looked through closely, or dies of it."""
+
+    def __init__(self, happening: Callable[..., Any] = lambda crops: [None] * len(crops)) -> None:
+        super().__init__()
+        self.closely = happening  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("fault", [broken, confused])
+def test_what_fails_on_trial_is_switched_off_and_that_is_told(pipeline, fault, caplog):
+    faces = pipeline(second=Looks(fault), parser=fault, embedder=fault)
+    faces.detector = Looks()
+    faces.sha256 = dict.fromkeys(("detector", "second", "restorer", "parser", "identity"), "a" * 64)
+    faces.calibrate()
+    assert (faces.second, faces.parser, faces.embedder) == (None, None, None)
+    assert set(faces.sha256) == {"detector", "restorer"}
+    for words in ("without a second opinion", "in an oval", "without a guard of likeness"):
+        (said,) = (record.getMessage() for record in caplog.records if words in record.getMessage())
+        assert "RuntimeError: a kernel" in said or "error: OpenCV" in said
+    working = pipeline(second=Looks(), parser=lambda crop: crop[..., 0], embedder=embedder)
+    working.detector = Looks()
+    working.calibrate()
+    assert None not in (working.second, working.parser, working.embedder)
+
+
+def test_without_a_restorer_or_a_detector_that_works_on_trial_faces_are_off_in_words(pipeline):
+    faces = pipeline(broken)
+    faces.detector = Looks()
+    with pytest.raises(WeightsRefused, match="restores faces does not work here: RuntimeError: a kernel"):
+        faces.calibrate()
+    faces.detector = Looks(broken)
+    with pytest.raises(WeightsRefused, match="finds no faces here: RuntimeError: a kernel"):
+        faces.calibrate()
+
+
+def test_a_trial_without_memory_says_nothing_about_the_parts(pipeline):
+    faces = pipeline(embedder=no_room_for_opencv)
+    faces.detector = Looks()
+    with pytest.raises(OutOfMemory, match="Insufficient memory"):
+        faces.calibrate()
+    assert faces.embedder is no_room_for_opencv
 
 
 def test_no_memory_for_looking_is_tried_twice_and_then_a_picture_without_faces(restorer, monkeypatch):
