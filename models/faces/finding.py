@@ -7,28 +7,38 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.alpha import BEHIND, before_gray, strips_of
 from models.checkpoints.architecture import Role
 from models.engine.device import Engine
+from models.engine.tiling import Region
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import ShouldStop
 from models.errors import OutOfMemory, WeightsMissing, WeightsRefused
-from models.faces.alignment import TEMPLATE_SIDE
+from models.faces.alignment import (
+    OUTSIDE_RGB,
+    TEMPLATE_SIDE,
+    AlignedFace,
+    after,
+    estimate_affine,
+    looked_at,
+    warp,
+)
 from models.faces.detection import find_faces
 from models.faces.detectors import FaceDetector, RetinaFaceDetector, YuNetDetector
 from models.faces.face import Face
 from models.faces.report import in_reading_order
 from models.loading import digest_of, load_face_network, onnx_file
 from models.picture import Picture
+from models.planes import is_opaque
 from models.registry import DEFAULT_DETECTOR, MODELS, names_of
 from models.stopping import check, never
 from models.weights import WeightsStore
 
 logger = logging.getLogger(__name__)
-
-BEHIND = 128.0  # level that transparent pixels are seen before: neither a bright nor a dark outline
 
 
 @dataclass(kw_only=True)
@@ -104,16 +114,38 @@ class FaceFinder:
         return in_reading_order(found)
 
 
-def eight_bit_rgb(original: Picture) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB: what detectors and restorers look at; what is transparent before a middle gray."""
-    pixels = original.pixels
-    levels = pixels if pixels.dtype == np.uint8 else np.rint(pixels * np.float32(1 / 257)).astype(np.uint8)
-    if levels.ndim == 2:
-        levels = np.repeat(levels[..., None], 3, axis=2)
-    if original.alpha is None:
-        return np.ascontiguousarray(levels, np.uint8)
-    share = original.alpha.astype(np.float32)[..., None] / np.float32(np.iinfo(original.alpha.dtype).max)
-    return np.asarray(np.rint(levels * share + np.float32(BEHIND) * (1 - share)), np.uint8)
+def eight_bit_rgb(original: Picture, region: Region | None = None) -> NDArray[np.uint8]:
+    """What detectors and restorers look at: what is transparent is seen before a middle gray.
+
+    Args:
+        original: the picture; left untouched.
+        region: of it; None: all of it.
+
+    Returns:
+        (h, w, 3) uint8 RGB; the pixels of ``original`` themselves where they are that.
+    """
+    part = np.s_[:, :] if region is None else region.slices
+    pixels, alpha = original.pixels[part], None if original.alpha is None else original.alpha[part]
+    if alpha is not None and is_opaque(alpha):
+        alpha = None
+    if pixels.dtype == np.uint8 and pixels.ndim == 3 and alpha is None:
+        return np.asarray(pixels, np.uint8)
+    seen = np.empty((*pixels.shape[:2], 3), np.uint8)
+    for rows in strips_of(*pixels.shape[:2]):
+        strip = pixels[rows] if alpha is None else before_gray(pixels[rows], alpha[rows])
+        if strip.dtype == np.uint16:
+            strip = np.rint(strip * np.float32(1 / 257)).astype(np.uint8)
+        seen[rows] = strip if strip.ndim == 3 else cv2.merge([strip] * 3)
+    return seen
+
+
+def align_in(original: Picture, landmarks: NDArray[np.float32]) -> AlignedFace:
+    """:func:`align_face` in the picture as :func:`eight_bit_rgb` shows it, which is made only where the face is."""
+    affine, size_wh = estimate_affine(landmarks), (TEMPLATE_SIDE, TEMPLATE_SIDE)
+    region = looked_at(affine, size_wh, original.size_wh)
+    from_part = np.array([(1.0, 0.0, region.x), (0.0, 1.0, region.y)])
+    part = eight_bit_rgb(original, region)
+    return AlignedFace(crop=warp(part, after(affine, from_part), size_wh, border=OUTSIDE_RGB), affine=affine)
 
 
 def without(sha256: Mapping[str, str], role: str) -> Mapping[str, str]:

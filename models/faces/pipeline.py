@@ -23,14 +23,14 @@ from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, no_progress
 from models.errors import OptionsError, RestorationStopped, WeightsMissing, WeightsRefused
-from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
+from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, estimate_affine, looked_at
 from models.faces.face import Face
-from models.faces.finding import FaceFinder, eight_bit_rgb, fault_of, installed, without
+from models.faces.finding import FaceFinder, align_in, fault_of, installed, without
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
 from models.faces.identity import SIDE, Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
 from models.faces.pasting import FaceLayer, face_layer, layer_bytes, pasting_bytes
-from models.faces.regions import face_region
+from models.faces.regions import crop_region, face_region
 from models.faces.report import FaceReport, Reason
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, give_back, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
@@ -203,6 +203,7 @@ class FacePipeline(FaceFinder):
         faces: Sequence[Face],
         plain: Pixels,
         *,
+        alpha: Pixels | None = None,
         reasons: Sequence[Reason | None] | None = None,
         on_progress: Progress = no_progress,
         should_stop: ShouldStop = never,
@@ -213,6 +214,7 @@ class FacePipeline(FaceFinder):
             original: the picture as it was decoded.
             faces: of :meth:`find`.
             plain: (H, W) or (H, W, 3), uint8 or uint16: ``original`` enlarged, in any size; left untouched.
+            alpha: (H, W) of the same type: how opaque ``plain`` is; None: all of it.
             reasons: of :meth:`reasons_to_leave`; None: all faces are wanted, however long it takes.
             on_progress: called with rising fractions in [0, 1].
             should_stop: asked before every convolution.
@@ -222,11 +224,10 @@ class FacePipeline(FaceFinder):
             RestorationStopped: ``should_stop`` said so.
         """
         reasons = self.reasons_to_leave(original, faces) if reasons is None else reasons
-        image = eight_bit_rgb(original)
         height, width = plain.shape[:2]
         scale_xy = width / original.size_wh[0], height / original.size_wh[1]
         aligned = {
-            index: align_face(image, face.landmarks) for index, face in enumerate(faces) if reasons[index] is None
+            index: align_in(original, face.landmarks) for index, face in enumerate(faces) if reasons[index] is None
         }
         crops = [face.crop for face in aligned.values()]
         made = self._restored(crops, on_progress, should_stop)
@@ -242,7 +243,7 @@ class FacePipeline(FaceFinder):
                 )
                 continue
             affine = affine_after_scaling(aligned[index].affine, scale_xy)
-            layer, reason = self._layer(plain, restored[index], affine, aligned[index].crop)
+            layer, reason = self._layer(plain, alpha, restored[index], affine, aligned[index].crop)
             candidates.append(Candidate(landmarks=large.landmarks, affine=affine, layer=layer, reason=reason))
         return RestoredFaces(tuple(faces), tuple(candidates), self.embedder, self.likeness)
 
@@ -258,11 +259,12 @@ class FacePipeline(FaceFinder):
             return 0
         samples, itemsize = (1 if original.is_gray else 3), original.pixels.itemsize
         scale_xy = size_wh[0] / original.size_wh[0], size_wh[1] / original.size_wh[1]
-        affines = (affine_after_scaling(estimate_affine(face.landmarks), scale_xy) for face in faces)
+        affines = [affine_after_scaling(estimate_affine(face.landmarks), scale_xy) for face in faces]
         regions = [region for affine in affines if (region := face_region(affine, size_wh)) is not None]
         kept = sum(region.pixels for region in regions) * layer_bytes(samples, itemsize) + len(faces) * CROP_BYTES
         pasting = max((region.pixels for region in regions), default=0) * pasting_bytes(samples)
-        return kept + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
+        seen = max(seen_bytes(original, face, affine, size_wh) for face, affine in zip(faces, affines, strict=True))
+        return kept + seen + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
 
     def _restorer_bytes(self) -> int:
         return self.restorer.bytes_per_face if isinstance(self.restorer, NetworkFaceRestorer) else 0
@@ -313,7 +315,7 @@ class FacePipeline(FaceFinder):
         return restore_crops(self.restorer, crops, on_progress=on_progress, should_stop=should_stop)
 
     def _layer(
-        self, plain: Pixels, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]
+        self, plain: Pixels, alpha: Pixels | None, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]
     ) -> tuple[FaceLayer | None, Reason | None]:
         if made.levels is None:
             return None, "failed"
@@ -322,13 +324,33 @@ class FacePipeline(FaceFinder):
         try:
             with out_of_memory_named():
                 labels = None if self.parser is None else self.parser(crop)
-                return face_layer(plain, made.levels, affine, labels=labels), None
+                return face_layer(plain, made.levels, affine, labels=labels, alpha=alpha), None
         except RestorationStopped:
             raise
         except Exception as exc:  # noqa: BLE001  # whatever it dies of: a face is not worth its picture
             logger.warning("comparing a face failed: %s: %s", type(exc).__name__, exc)
         give_back()
         return None, "failed"
+
+
+def seen_bytes(original: Picture, face: Face, affine: Affine, size_wh: tuple[int, int]) -> int:
+    """What is taken for a moment where a face is not looked at as it is, but in 8 bits, in colour and before a gray.
+
+    Args:
+        original: the picture as it was decoded.
+        face: in its pixels.
+        affine: (2, 3) from the enlarged picture to the crop.
+        size_wh: of the enlarged picture.
+    """
+    if original.alpha is None and original.pixels.dtype == np.uint8 and not original.is_gray:
+        return 0
+    crop_wh = (TEMPLATE_SIDE, TEMPLATE_SIDE)
+    part = 3 * looked_at(estimate_affine(face.landmarks), crop_wh, original.size_wh).pixels
+    window = crop_region(affine, size_wh)
+    if original.alpha is None or window is None:
+        return part
+    samples = 1 if original.is_gray else 3
+    return max(part, window.pixels * (samples + 1) * original.pixels.itemsize)
 
 
 def face_engine(engine: Engine) -> Engine:

@@ -79,6 +79,7 @@ class FaceTask:
                     picture,
                     self.found,
                     result.pixels,
+                    alpha=result.alpha,
                     reasons=self.reasons,
                     on_progress=on_progress,
                     should_stop=should_stop,

@@ -18,13 +18,16 @@ from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
 from models.encoding import read_recipe
 from models.engine.model import Model
 from models.errors import OutOfMemory, WeightsRefused
+from models.faces.alignment import align_face
 from models.faces.detection import find_faces
 from models.faces.detectors import RGB
 from models.faces.face import Face
+from models.faces.finding import align_in, eight_bit_rgb
 from models.faces.identity import similarity
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.restoring import NetworkFaceRestorer
 from models.picture import Picture
+from models.planes import Planes
 from models.recipe import options_of
 from models.stopping import check
 from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
@@ -227,9 +230,113 @@ def test_gray_transparent_and_deep_pictures_have_faces_too(restorer, mode):
     result = restorer().restore(saved(image, "PNG"), options)
     assert result.faces_restored == 2
     changed, levels = difference(result.data, plain.data), 257 if mode == "I;16" else 1
-    assert all(changed[around(affine)].mean() > levels / 2 for affine in AFFINES)
-    if mode == "RGBA":
-        assert not changed[..., 3].any()
+    if mode != "RGBA":
+        assert all(changed[around(affine)].mean() > levels / 2 for affine in AFFINES)
+        return
+    assert not changed[..., 3].any()
+    colours, alpha = changed[..., :3].mean(axis=2), pixels_of(plain.data)[..., 3]
+    opaque = restorer().restore(PHOTO, replace(options, faces=0)), restorer().restore(PHOTO, options)
+    expected = difference(*(one.data for one in opaque)).mean(axis=2)
+    clear = alpha > 96
+    assert np.corrcoef(colours[clear], expected[clear])[0, 1] > 0.85
+    assert colours[clear].mean() == pytest.approx(expected[clear].mean(), rel=0.1)
+    assert not colours[alpha == 0].any()
+
+
+def kinds_of(photo: Array) -> dict[str, Picture]:
+    alpha = np.broadcast_to(np.linspace(0, 255, photo.shape[1]).astype(np.uint8), photo.shape[:2])
+    deep, gray = photo.astype(np.uint16) * 257 - (photo > 0), np.ascontiguousarray(photo[..., 0])
+    return {
+        "as it is": Picture(pixels=photo),
+        "opaque": Picture(pixels=photo, alpha=np.full(photo.shape[:2], 255, np.uint8)),
+        "gray": Picture(pixels=gray),
+        "transparent": Picture(pixels=photo, alpha=alpha),
+        "gray and transparent": Picture(pixels=gray, alpha=alpha),
+        "deep": Picture(pixels=deep),
+        "deep and transparent": Picture(pixels=deep, alpha=alpha.astype(np.uint16) * 257),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds_of(photograph()))
+def test_a_face_is_cut_from_the_picture_as_detectors_see_it_wherever_it_lies(kind):
+    picture = kinds_of(photograph())[kind]
+    share = 1.0 if picture.alpha is None else picture.alpha[..., None] / np.iinfo(picture.alpha.dtype).max
+    colours = picture.pixels if picture.pixels.ndim == 3 else np.repeat(picture.pixels[..., None], 3, axis=2)
+    seen = eight_bit_rgb(picture)
+    expected = colours * (255 / np.iinfo(colours.dtype).max) * share + 128 * (1 - share)
+    assert np.abs(seen - expected).max() <= 1
+    for affine in (*AFFINES, to_crop_affine((5, 290), 1.4, 120), to_crop_affine((200, 150), 0.8)):
+        one, other = align_in(picture, landmarks_of(affine)), align_face(seen, landmarks_of(affine))
+        assert np.array_equal(one.affine, other.affine)
+        assert np.abs(one.crop.astype(int) - other.crop).max() <= 1
+
+
+@pytest.mark.parametrize("kind", kinds_of(photograph()))
+def test_looking_at_a_picture_takes_no_more_than_what_is_looked_at(kind):
+    picture = kinds_of(np.zeros((2000, 2100, 3), np.uint8))[kind]
+    tracemalloc.start()
+    try:
+        seen = eight_bit_rgb(picture)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    made = 0 if kind in {"as it is", "opaque"} else seen.nbytes
+    assert taken <= made + 8_000_000
+
+
+def cut_out(middle: tuple[float, float], radius: float) -> Array:
+    """(300, 400) uint8: opaque in a disc with a hard outline, and nothing beside it."""
+    y, x = np.mgrid[:300, :400]
+    return np.where(np.hypot(x - middle[0], y - middle[1]) < radius, 255, 0).astype(np.uint8)
+
+
+def enlarged(picture: Picture, times: int) -> Picture:
+    """As the restorer enlarges what is transparent, with an interpolation in place of a network."""
+
+    def enlarge(plane: Array) -> Array:
+        return np.asarray(cv2.resize(plane, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC))
+
+    return Planes.of(picture).enlarged(enlarge).as_picture(picture)
+
+
+@pytest.mark.parametrize(("times", "depth"), [(1, np.uint8), (2, np.uint16), (4, np.uint8)])
+@pytest.mark.parametrize("outline", ["head", "half a face", "half there", "faint"])
+def test_a_restorer_that_changes_nothing_changes_nothing_of_what_is_transparent(pipeline, outline, times, depth):
+    middles = ((110, 150), (290, 140))
+    alpha = {
+        "head": np.maximum(*(cut_out(middle, 45) for middle in middles)),
+        "half a face": np.maximum(*(cut_out((x + 30, y), 40) for x, y in middles)),
+        "half there": np.full((300, 400), 128, np.uint8),
+        "faint": np.full((300, 400), 30, np.uint8),
+    }[outline]
+    level = np.iinfo(depth).max // 255
+    original = Picture(pixels=photograph(noise=0, finest=0.03).astype(depth) * level, alpha=alpha.astype(depth) * level)
+    plain = enlarged(original, times)
+    faces = pipeline(lambda crops: crops.astype(np.float32))
+    found = faces.find(original)
+    ready = faces.restore(original, found, plain.pixels, alpha=plain.alpha, reasons=[None, None])
+    result, reports = ready.shown(plain.pixels, strength=100)
+    assert [report.status for report in reports] == ["restored"] * 2
+    changed = np.abs(result.astype(float) - plain.pixels) / level
+    # What is seen, in levels; colours themselves come back from 8 bits of a fraction of them.
+    assert (changed * plain.alpha[..., None] / np.iinfo(depth).max).max() <= 2
+    assert not changed[plain.alpha == 0].any()
+
+
+def test_what_is_restored_beside_an_outline_is_the_face_and_not_what_is_behind_it(pipeline):
+    alpha = cut_out((110, 150), 55)
+    original = Picture(pixels=photograph(noise=0), alpha=alpha)
+    plain, opaque = enlarged(original, 2), enlarged(Picture(pixels=photograph(noise=0)), 2)
+    faces = pipeline()
+    faces.detector = KnowsWhere(AFFINES[0])
+    found = faces.find(original)
+    changes = []
+    for picture, large in ((original, plain), (Picture(pixels=photograph(noise=0)), opaque)):
+        ready = faces.restore(picture, found, large.pixels, alpha=large.alpha, reasons=[None])
+        changes.append(ready.shown(large.pixels, strength=100)[0].astype(float) - large.pixels)
+    inside = cv2.erode(plain.alpha, np.ones((61, 61), np.uint8)) == 255
+    assert np.abs(changes[1][inside]).mean() > 1.5
+    assert np.abs(changes[0] - changes[1])[inside].mean() < 0.3 * np.abs(changes[1][inside]).mean()
 
 
 def test_a_recipe_makes_the_same_faces_again(restorer):
@@ -318,18 +425,22 @@ def test_the_preview_numbers_the_faces(restorer):
     assert (preview != restorer().faces_preview(PHOTO)).any()
 
 
+@pytest.mark.parametrize("transparent", [False, True])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, depth):
+def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, depth, transparent):
     near = [to_crop_affine((90 + 70 * column, 100 + 90 * row), 2.9, 5) for row in range(2) for column in range(4)]
     pixels = photograph().astype(depth) * (np.iinfo(depth).max // 255)
+    alpha, large = (np.full((300 * times, 400 * times), np.iinfo(depth).max // 2, depth) for times in (1, 4))
     original, plain = Picture(pixels=pixels), cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    seen = {"alpha": large} if transparent else {}
+    original = replace(original, alpha=alpha) if transparent else original
     faces = pipeline(embedder=embedder, likeness=0.9)
     faces.detector = KnowsWhere(*near)
     found = faces.find(original)
-    faces.restore(original, found[:1], plain)  # what is made once for all pictures
+    faces.restore(original, found[:1], plain, **seen)  # what is made once for all pictures
     tracemalloc.start()
     try:
-        ready = faces.restore(original, found, plain)
+        ready = faces.restore(original, found, plain, **seen)
         ready.show(plain, strength=100)
         taken = tracemalloc.get_traced_memory()[1]
     finally:
@@ -408,7 +519,7 @@ def confused(*_: object, **__: object) -> Any:
 @pytest.mark.parametrize(
     ("where", "fault"),
     [
-        ("pipeline.reason_to_leave", no_room), ("pipeline.reason_to_leave", broken), ("pipeline.align_face", no_room),
+        ("pipeline.reason_to_leave", no_room), ("pipeline.reason_to_leave", broken), ("pipeline.align_in", no_room),
         ("pipeline.face_layer", no_room_for_opencv), ("pipeline.face_layer", confused),
         ("pipeline.paste_guarded", no_room), ("pipeline.paste_guarded", broken),
     ],
