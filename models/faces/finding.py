@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,11 +105,17 @@ class FaceFinder:
     def find(self, original: Picture, *, should_stop: ShouldStop = never) -> tuple[Face, ...]:
         """All faces worth a restoration, in reading order, in pixels of ``original``.
 
+        ``should_stop`` is asked before each look, and before every convolution of a network of ours. A look of YuNet is
+        one call of OpenCV.
+
         Raises:
             OutOfMemory: there is none for looking.
             RestorationStopped: ``should_stop`` said so.
         """
-        with out_of_memory_named():
+        with out_of_memory_named(), ExitStack() as asked:
+            for detector in (self.detector, self.second):
+                if isinstance(detector, RetinaFaceDetector):
+                    asked.enter_context(detector.asking(lambda: check(should_stop)))
             image = eight_bit_rgb(original)
             found = find_faces(image, self.detector, second=self.second, check=lambda: check(should_stop))
         return in_reading_order(found)

@@ -243,7 +243,9 @@ class FacePipeline(FaceFinder):
                 )
                 continue
             affine = affine_after_scaling(aligned[index].affine, scale_xy)
-            layer, reason = self._layer(plain, alpha, restored[index], affine, aligned[index].crop)
+            layer, reason = self._layer(
+                plain, alpha, restored[index], affine, crop=aligned[index].crop, should_stop=should_stop
+            )
             candidates.append(Candidate(landmarks=large.landmarks, affine=affine, layer=layer, reason=reason))
         return RestoredFaces(tuple(faces), tuple(candidates), self.embedder, self.likeness)
 
@@ -315,7 +317,14 @@ class FacePipeline(FaceFinder):
         return restore_crops(self.restorer, crops, on_progress=on_progress, should_stop=should_stop)
 
     def _layer(
-        self, plain: Pixels, alpha: Pixels | None, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]
+        self,
+        plain: Pixels,
+        alpha: Pixels | None,
+        made: RestoredCrop,
+        affine: Affine,
+        *,
+        crop: NDArray[np.uint8],
+        should_stop: ShouldStop,
     ) -> tuple[FaceLayer | None, Reason | None]:
         if made.levels is None:
             return None, "failed"
@@ -323,7 +332,7 @@ class FacePipeline(FaceFinder):
             return None, "too_small"
         try:
             with out_of_memory_named():
-                labels = None if self.parser is None else self.parser(crop)
+                labels = None if self.parser is None else self.parser(crop, should_stop)
                 return face_layer(plain, made.levels, affine, labels=labels, alpha=alpha), None
         except RestorationStopped:
             raise

@@ -11,19 +11,23 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
+from models.archs import RetinaFace
 from models.encoding import read_recipe
 from models.engine.model import Model
 from models.errors import OutOfMemory, WeightsRefused
 from models.faces.alignment import align_face
 from models.faces.detection import find_faces
-from models.faces.detectors import RGB
+from models.faces.detectors import RGB, RetinaFaceDetector
 from models.faces.face import Face
-from models.faces.finding import align_in, eight_bit_rgb
+from models.faces.finding import FaceFinder, align_in, eight_bit_rgb
 from models.faces.identity import similarity
+from models.faces.parsing import FaceParser
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.restoring import NetworkFaceRestorer
 from models.picture import Picture
@@ -396,6 +400,46 @@ def test_nobody_is_looked_for_where_no_time_is_left_unless_asked_for(restorer, p
 def test_a_stop_is_heard_while_faces_are_looked_for(pipeline):
     with pytest.raises(RestorationStopped):
         find_faces(photograph(), KnowsWhere(*AFFINES), check=lambda: check(lambda: True))
+
+
+def test_a_stop_is_heard_inside_of_the_detector_s_network():
+    asked: list[int] = []
+
+    def stop_at_the_tenth() -> bool:
+        asked.append(1)
+        return len(asked) == 10
+
+    torch.manual_seed(0)
+    detector = RetinaFaceDetector(RetinaFace(), sides=(320,))
+    sure = KnowsWhere(*AFFINES)
+    sure.closely = lambda crops: [one_face(crops.shape[1])] * len(crops)
+    for finder in (FaceFinder(detector=detector), FaceFinder(detector=sure, second=detector)):
+        asked.clear()
+        with pytest.raises(RestorationStopped):
+            finder.find(Picture(pixels=photograph()), should_stop=stop_at_the_tenth)
+        assert len(asked) == 10
+    assert not any(module._forward_pre_hooks for module in detector._network.modules())
+
+
+def one_face(side: int) -> Face:
+    """Where a close look expects it."""
+    return KnowsWhere(to_crop_affine((side / 2, side / 2), 126 / 50))(None)[0]
+
+
+def test_a_stop_is_heard_inside_of_the_parser_s_network(pipeline):
+    began: list[int] = []
+
+    def begin(lq: torch.Tensor) -> torch.Tensor:
+        began.append(1)
+        return lq
+
+    network = nn.Sequential(Does(begin, scale=1), nn.Conv2d(3, 19, 1), Does(begin, scale=1))
+    faces, original = pipeline(parser=FaceParser(network, FLOAT32)), Picture(pixels=photograph())
+    found = faces.find(original)
+    with pytest.raises(RestorationStopped):
+        faces.restore(original, found, photograph(), should_stop=lambda: bool(began))
+    assert began == [1]
+    assert len(faces.restore(original, found, photograph()).candidates) == 2
 
 
 def test_a_recipe_of_a_picture_without_faces_can_be_followed_without_weights(restorer, pipeline):
