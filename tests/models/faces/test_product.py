@@ -15,6 +15,7 @@ from models import OptionsError, RestoreOptions, Restorer, WeightsMissing
 from models.archs import GFPGANv1Clean, SRVGGNetCompact
 from models.cli import main
 from models.engine.device import pick_engine
+from models.faces import pipeline
 from models.faces.pipeline import FacePipeline
 from models.weights import WeightsStore
 from tests.models.toys import pixels_of
@@ -188,6 +189,25 @@ def test_damaged_weights_switch_faces_off_and_say_so(weights, photo, tmp_path, c
     assert "face_recognition_sface_2021dec" in caplog.text
     assert restore(tmp_path, photo, tmp_path / "a.png", "--faces", 50) == 1
     assert "is damaged; bring it again" in capsys.readouterr().err
+
+
+def test_a_judge_that_fails_on_trial_is_told_as_one_that_is_missing(weights, monkeypatch, caplog):
+    def failing(_crop):
+        raise RuntimeError("no such layer")
+
+    there = pipeline.installed
+    monkeypatch.setattr(
+        pipeline, "installed", lambda folder, role: ["judge"] if role == "identity" else there(folder, role)
+    )
+    monkeypatch.setattr(pipeline, "onnx_file", lambda *_: Path("judge.onnx"))
+    monkeypatch.setattr(pipeline, "digest_of", lambda name, *_, **__: name)
+    monkeypatch.setattr(pipeline, "SFaceEmbedder", lambda _path: failing)
+    with caplog.at_level("INFO"):
+        faces = FacePipeline.open(weights, pick_engine("cpu", "float32"))
+    assert faces.embedder is None
+    assert set(faces.sha256) == {"detector", "restorer"}
+    assert "the judge fails here: RuntimeError: no such layer" in caplog.text
+    assert "without a guard of likeness: judge does not work here" in caplog.text
 
 
 def test_a_restorer_of_other_faces_is_refused_in_words(weights, photo, tmp_path, capsys):
