@@ -138,7 +138,8 @@ class Contest:
         """Once through; the clocks, and how many faces were restored."""
         clocks = Clocks()
         detector = RetinaFaceDetector(self._network)
-        detector._network = clocks.without("find", detector._network)  # type: ignore[assignment]
+        forward = RetinaFace.forward.__get__(self._network)
+        self._network.forward = clocks.without("find", forward)  # type: ignore[method-assign]
         faces = FacePipeline(
             detector=detector,
             restorer=clocks.without("restore and compare", self._restorer),

@@ -20,6 +20,8 @@ Number = TypeVar("Number", bound=np.generic)
 
 FULL = 65_535
 ROWS = 256  # are worked on at a time, so that a large picture needs no large temporary
+STRIP_PIXELS = 2**17  # the same, where pixels become fractions
+BEHIND = 128.0  # level of 8 bits that transparent pixels are looked at before: neither a bright nor a dark outline
 REACH = 2  # px of the input; how far around a pixel the network may take its transparency from
 
 
@@ -67,6 +69,31 @@ def unpremultiply(premultiplied: UInt16, alpha: UInt16, dtype: Depth) -> Pixels:
         colour = np.minimum(premultiplied[rows], opacity) / np.maximum(opacity, 1.0)
         out[rows] = np.where(opacity < least, 0, np.rint(colour * top))
     return out
+
+
+def before_gray(pixels: Pixels, alpha: Pixels) -> Pixels:
+    """What is to be seen of a picture before a middle gray.
+
+    Args:
+        pixels: (H, W) or (H, W, 3), not premultiplied; left untouched.
+        alpha: (H, W) of the same type.
+    """
+    top = float(np.iinfo(pixels.dtype).max)
+    gray, seen = np.float32(BEHIND / 255 * top), np.empty(pixels.shape, pixels.dtype)
+    for rows in strips_of(*pixels.shape[:2]):
+        share = alpha[rows] * np.float32(1 / top)
+        levels = pixels[rows].astype(np.float32)
+        levels -= gray
+        levels *= share if pixels.ndim == 2 else cv2.merge([share] * 3)  # NumPy is slow along short axes
+        levels += gray
+        seen[rows] = np.rint(levels, out=levels)
+    return seen
+
+
+def strips_of(height: int, width: int) -> Iterator[slice]:
+    """Rows that are done at a time where every pixel becomes fractions."""
+    rows = max(1, STRIP_PIXELS // max(1, width))
+    return (slice(start, min(start + rows, height)) for start in range(0, height, rows))
 
 
 def keep_in_neighbourhood(sr_alpha: UInt16, lq_alpha: UInt16) -> None:

@@ -78,4 +78,4 @@ class Planes:
 
 def is_opaque(alpha: Pixels) -> bool:
     """Whether nothing shows through anywhere."""
-    return bool((alpha == np.iinfo(alpha.dtype).max).all())
+    return bool(alpha.min() == np.iinfo(alpha.dtype).max)

@@ -136,7 +136,7 @@ class Texts:
             "fast_model": self._("ℹ️ Done by a quicker model, because the best one would have taken too long."),
             "faces_failed": self._("ℹ️ A face could not be restored and stays as it is."),
             "faces_no_time": self._("ℹ️ There was no time to restore every face."),
-            "faces_not_looked_for": self._("ℹ️ There was not enough memory to look for faces."),
+            "faces_not_looked_for": self._("ℹ️ I could not look for faces in it."),
             "first_frame_only": self._("ℹ️ Only the first frame of the animation was restored."),
             "format_changed": self._("ℹ️ Saved in another format so that Telegram takes it."),
             "quality_reduced": self._("ℹ️ Compressed more than usual so that Telegram takes it."),

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import cast
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -30,6 +31,7 @@ from models.errors import OutOfMemory, SpoiledTile
 from models.pixels import Pixels
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as OpenCV weighs R, G and B into gray
+OPENCV_NO_MEMORY = "(-4:"  # cv::Error::StsNoMem, as its messages have it
 PROBE = 8  # px; side of the picture that a network is measured on, a multiple of any pixel-unshuffle
 
 
@@ -349,11 +351,16 @@ def reflect(lq: Pixels, border: int, *, align: int = 1) -> Pixels:
 
 @contextmanager
 def out_of_memory_named() -> Iterator[None]:
-    """Turn the three ways of running out of memory into OutOfMemory."""
+    """Turn the ways of running out of memory, torch's, NumPy's and OpenCV's, into OutOfMemory."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as exc:
         raise OutOfMemory(f"out of memory: {_first_line(exc)}") from exc
+    except cv2.error as exc:
+        # OpenCV writes the code to the class of its errors, where the next one overwrites it; the message is its own.
+        if OPENCV_NO_MEMORY in str(exc):
+            raise OutOfMemory(f"out of memory: {_first_line(exc)}") from exc
+        raise
     except RuntimeError as exc:
         # On the CPU torch has no class of its own for this; the allocator's name is all there is.
         if "DefaultCPUAllocator" in str(exc):

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.engine.tiling import Region
+
 TEMPLATE_SIDE = 512
 TEMPLATE = np.array(
     [
@@ -177,6 +179,24 @@ def affine_after_scaling(affine: Affine, scale_xy: tuple[float, float]) -> Affin
     return after(affine, invert(scaling(scale_xy)))
 
 
+def looked_at(affine: Affine, size_wh: tuple[int, int], picture_wh: tuple[int, int]) -> Region:
+    """All of a picture that :func:`warp` looks at; at least a pixel.
+
+    Args:
+        affine: (2, 3) from the picture to the result.
+        size_wh: width and height of the result.
+        picture_wh: and of the picture.
+    """
+    target = np.array([(-1, -1), (size_wh[0], -1), (-1, size_wh[1]), size_wh], np.float64)
+    shown, scale = transform(invert(affine), target), float(np.sqrt(abs(np.linalg.det(affine[:, :2]))))
+    margin = 2 / scale + 2  # two pixels of what comes out, so that nothing seen lies beside the cut
+    width, height = picture_wh
+    first = np.clip(np.floor(shown.min(0) - margin), 0, (width - 1, height - 1))
+    last = np.clip(np.ceil(shown.max(0) + margin), first, (width - 1, height - 1))
+    (left, top), (right, bottom) = first.astype(int).tolist(), (last + 1).astype(int).tolist()
+    return Region(top, left, bottom - top, right - left)
+
+
 def _part(
     image: AnyPixels, affine: Affine, size_wh: tuple[int, int], scale: float, *, reduce: bool
 ) -> tuple[AnyPixels, Affine]:
@@ -184,18 +204,12 @@ def _part(
 
     OpenCV neither takes more than 32,767 pixels a side nor calculates exactly with coordinates of that size.
     """
-    height, width = image.shape[:2]
-    target = np.array([(-1, -1), (size_wh[0], -1), (-1, size_wh[1]), size_wh], np.float64)
-    shown = transform(invert(affine), target)
-    margin = 2 / scale + 2  # two pixels of what comes out, so that nothing seen lies beside the cut
-    first = np.clip(np.floor(shown.min(0) - margin), 0, (width - 1, height - 1))
-    last = np.clip(np.ceil(shown.max(0) + margin), first, (width - 1, height - 1))
-    (left, top), (right, bottom) = first.astype(int).tolist(), (last + 1).astype(int).tolist()
-    part = image[top:bottom, left:right]
-    to_picture = np.column_stack([np.eye(2), (left, top)])
+    region = looked_at(affine, size_wh, (image.shape[1], image.shape[0]))
+    part = image[region.slices]
+    to_picture = np.column_stack([np.eye(2), (region.x, region.y)])
     if reduce:
-        small_wh = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))
-        factor_xy = small_wh[0] / (right - left), small_wh[1] / (bottom - top)
+        small_wh = max(1, round(region.width * scale)), max(1, round(region.height * scale))
+        factor_xy = small_wh[0] / region.width, small_wh[1] / region.height
         part = np.asarray(cv2.resize(part, small_wh, interpolation=cv2.INTER_AREA), image.dtype)
         to_picture = after(to_picture, invert(scaling(factor_xy)))
     return part, after(affine, to_picture)

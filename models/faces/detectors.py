@@ -7,7 +7,8 @@ a file of https://github.com/opencv/opencv_zoo.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from models.engine.watch import before_each_convolution
 from models.errors import WeightsMissing, WeightsRefused
 from models.faces.face import Face
 
@@ -120,6 +122,10 @@ class RetinaFaceDetector:
         """
         middle = np.array([(crops.shape[2] - 1) / 2, (crops.shape[1] - 1) / 2], np.float32)
         return [_agreed(found, middle) for found in self.candidates(crops, least_score=LEAST_CLOSE_SCORE)]
+
+    def asking(self, check: Callable[[], None]) -> AbstractContextManager[None]:
+        """Inside the ``with`` block ``check`` is called before every convolution; what it raises ends the look."""
+        return before_each_convolution(self._network, lambda _conv, _lq: check())
 
     @torch.inference_mode()
     def candidates(self, images: RGB, *, least_score: float | None = None) -> list[Candidates]:

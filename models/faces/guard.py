@@ -9,6 +9,7 @@ the landmarks can measure it again.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,18 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.tiling import Region
+from models.engine.upsampler import out_of_memory_named
+from models.errors import RestorationStopped
 from models.faces.alignment import TEMPLATE_EYE_DISTANCE, Affine, estimate_affine
-from models.faces.identity import Embedder, cosine, embedding, identity_region
+from models.faces.identity import Embedder, Embedding, cosine, embedding, identity_region
 from models.faces.matching import edge_blur, luma
 from models.faces.pasting import FaceLayer, paste
 from models.faces.regions import around, crop_region, grouped, scale_of
 from models.faces.report import Reason, Status
 from models.pixels import Pixels
 
+logger = logging.getLogger(__name__)
+
 # Cosine at and above which two photographs show the same person, as OpenCV gives it for SFace on LFW. A restoration of
 # a photograph should be far above it.
 SAME_PERSON = 0.363
-STEPS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the strength that was asked for
+LEAST_SHOWN = 25  # strength; who is somebody else even so is left as they were
 
 # px between the eyes in the photograph, judged by eye on faces that were made smaller: at 12 px people are still to be
 # recognised, at 9 px an eye is a spot of one or two pixels, which a restorer would see 14 times enlarged.
@@ -206,37 +211,88 @@ class Trial:
         self._picture, self._layers, self._landmarks = picture, layers, landmarks
         self._untouched, self._embedder = untouched, embedder
         self._plain, self._is_plain = plain, True
-        self._before = [embedding(embedder, picture, points) for points in landmarks]
+        self._unjudged: set[int] = set()
+        self._strengths: list[float] | None = None
+        self._last: list[float] = []
+        self._before = [self._embedding(index) for index in range(len(layers))]
 
     def settle(self, strength: float, threshold: float, check: Callable[[], None]) -> list[Outcome]:
-        """Leave the picture with every face as strong as it may be, and say how strong that is."""
-        steps = [0] * len(self._layers)
-        check()
-        asked = now = self._similarities([strength] * len(steps))
-        while any(self._is_unlike(value, step, threshold) for value, step in zip(now, steps, strict=True)):
+        """Leave the picture with every face as strong as it may be, and say how strong that is.
+
+        A face may be as strong as the largest whole number from 25 on at which it is still itself, whatever was asked
+        for, or 0 if there is none, and is shown at the lesser of the two: so who asks for more never gets less. The
+        number is not looked for where what was asked for will do, which costs one judgement, and else by halving, which
+        costs eight more. This holds where a face becomes less like itself the stronger it is. Where it does not, or
+        where faces see one another, a stronger one may have been possible; but what is shown was judged as it is shown.
+        """
+        faces = range(len(self._layers))
+        shown = [strength] * len(faces)
+
+        def judged() -> list[bool]:
             check()
-            steps = [step + self._is_unlike(value, step, threshold) for value, step in zip(now, steps, strict=True)]
-            now = self._similarities([strength * STEPS[step] for step in steps])
+            return [value >= threshold for value in self._similarities(shown)]  # what is no number is no likeness
+
+        alike = judged()
+        asked = self._last
+        whole = max(LEAST_SHOWN, math.ceil(strength))
+        if whole != strength:  # else 80.5 might be shown where 81 comes down to 80, and 10 where 100 comes down to 0
+            shown = [whole] * len(faces)
+            alike = [one and other for one, other in zip(alike, judged(), strict=True)]
+            shown = [strength] * len(faces)
+        unlike = [face for face in faces if not alike[face]]
+        passed, failed = dict.fromkeys(unlike, LEAST_SHOWN - 1), dict.fromkeys(unlike, whole)
+        while open_ := [face for face in unlike if failed[face] - passed[face] > 1 and face not in self._unjudged]:
+            for face in open_:
+                shown[face] = (passed[face] + failed[face]) // 2
+            alike = judged()
+            for face in open_:
+                (passed if alike[face] else failed)[face] = int(shown[face])
+        for face in unlike:
+            shown[face] = passed[face] if passed[face] >= LEAST_SHOWN else 0
+        alike = judged()
+        while too_strong := [face for face in faces if shown[face] and not alike[face]]:
+            for face in too_strong:  # another one, which is seen together with it, has become stronger since
+                weaker = shown[face] // 2
+                shown[face] = 0 if face in self._unjudged or weaker < LEAST_SHOWN else weaker
+            alike = judged()
         return [
             Outcome(
-                status="restored" if not step else "weakened" if STEPS[step] else "left",
-                reason="unlike" if step else None,
-                strength=strength * STEPS[step],
+                status="restored" if now == strength else "weakened" if now else "left",
+                reason=None if now == strength else "failed" if face in self._unjudged else "unlike",
+                strength=float(now),
                 similarity=None if math.isnan(value) else value,
                 similarity_asked=None if math.isnan(first) else first,
             )
-            for step, value, first in zip(steps, now, asked, strict=True)
+            for face, now, value, first in zip(faces, shown, self._last, asked, strict=True)
         ]
 
     def _similarities(self, strengths: Sequence[float]) -> list[float]:
+        """Of each face, in the picture with all of them as strong as that."""
+        if self._strengths == strengths:
+            return self._last
         if not self._is_plain:
             self._plain.put_back(self._picture)
         self._is_plain = False
         paste(self._picture, self._layers, strengths, untouched=self._untouched)
-        after = (embedding(self._embedder, self._picture, points) for points in self._landmarks)
-        return [cosine(one, other) for one, other in zip(self._before, after, strict=True)]
+        self._strengths, self._last = list(strengths), [self._similarity(face) for face in range(len(self._layers))]
+        return self._last
 
-    @staticmethod
-    def _is_unlike(value: float, step: int, threshold: float) -> bool:
-        # What is no number is no likeness.
-        return not value >= threshold and step < len(STEPS) - 1
+    def _similarity(self, face: int) -> float:
+        """With the face as it was; nan where the judge has no opinion."""
+        before = self._before[face]
+        after = None if before is None else self._embedding(face)
+        return math.nan if before is None or after is None else cosine(before, after)
+
+    def _embedding(self, face: int) -> Embedding | None:
+        """Of a face as it is now. None where the judge failed, who is not asked about that face again."""
+        if face in self._unjudged:
+            return None
+        try:
+            with out_of_memory_named():
+                return embedding(self._embedder, self._picture, self._landmarks[face])
+        except RestorationStopped:
+            raise
+        except Exception as exc:  # noqa: BLE001  # whatever a judge dies of: that face is left as it is
+            logger.warning("judging the likeness of a face failed: %s: %s", type(exc).__name__, exc)
+        self._unjudged.add(face)
+        return None

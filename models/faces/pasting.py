@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.alpha import before_gray
 from models.colour_lock import is_colourless
 from models.engine.tiling import Region
 from models.errors import OptionsError
@@ -38,9 +39,11 @@ from models.faces.regions import (
     grouped,
     scale_of,
     share_inside,
+    share_seen,
     to_crop,
 )
 from models.pixels import Pixels
+from models.planes import is_opaque
 
 Float32 = NDArray[np.float32]
 Int16 = NDArray[np.int16]
@@ -52,6 +55,7 @@ QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution l
 # Pixels of the crop per pixel of the picture: there and below, one pixel of so many a side shows all that changes.
 SLOW = ((2 / 7, 2), (1 / 7, 4))
 ROWS = 64  # of the picture, done at a time
+FAINTEST = 0.25  # opacity; what is fainter is changed less and less, for little of it was seen
 PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
 
 
@@ -109,15 +113,25 @@ def pasting_bytes(samples: int) -> int:
 
 
 def face_layer(
-    picture: Pixels, restored: Float32, affine: Affine, *, labels: NDArray[np.uint8] | None = None
+    picture: Pixels,
+    restored: Float32,
+    affine: Affine,
+    *,
+    labels: NDArray[np.uint8] | None = None,
+    alpha: Pixels | None = None,
 ) -> FaceLayer:
     """Compare a restored face with a picture.
+
+    The restorer has seen what is transparent before a middle gray, so it is compared with the picture before the same,
+    and what it changes there is as much more in the picture itself as that shows less. Where the outline of what is
+    opaque runs through the face, the gray behind it says nothing: beside it nothing is changed.
 
     Args:
         picture: (H, W) or (H, W, 3), uint8 or uint16: the enlarged picture without restored faces; left untouched.
         restored: (512, 512, 3) float32 RGB, finite, in levels of 8 bits.
         affine: (2, 3) from ``picture``, enlarged as it is, to the crop.
         labels: (512, 512) uint8, BiSeNet's class of each pixel of the crop; None where no parser is there.
+        alpha: (H, W) of the picture's type; None: all of it is opaque.
 
     Raises:
         ValueError: the face lies beside the picture, or ``restored`` is not of that shape.
@@ -129,9 +143,9 @@ def face_layer(
     place = Place.of(affine, size_wh)
     whole = Region(0, 0, picture.shape[0], picture.shape[1])
     step = max((step for scale, step in SLOW if scale_of(affine) <= scale), default=1)
-    there = _reduced_part(picture, place.window, step)
+    there, opacity = _seen_part(picture, alpha, place.window, step)
     place = place.reduced(step)
-    mask, change = _compared(there, restored, place, labels)
+    mask, change = _compared(there, opacity, restored, place, labels)
     region = place.region.scaled(step).intersection(whole)
     assert region is not None  # noqa: S101 - for the type checker; Place.of has looked
     return FaceLayer(affine=affine, region=region, mask=mask, change=change, step=step)
@@ -174,8 +188,10 @@ class Place:
         )
 
 
-def _compared(there: Pixels, restored: Float32, place: Place, labels: NDArray[np.uint8] | None) -> tuple[Mask, Int16]:
-    """Mask and change of a layer, from the pixels of what the crop's window shows."""
+def _compared(
+    there: Pixels, opacity: Pixels | None, restored: Float32, place: Place, labels: NDArray[np.uint8] | None
+) -> tuple[Mask, Int16]:
+    """Mask and change of a layer, from the pixels of what the crop's window shows, and how opaque they are."""
     affine, size_wh, window, region = place.affine, place.size_wh, place.window, place.region
     colourless = there.ndim == 3 and is_colourless(there)
     if colourless:
@@ -183,13 +199,19 @@ def _compared(there: Pixels, restored: Float32, place: Place, labels: NDArray[np
     plain = to_crop(_levels(there), affine, window)
     crop, new = crop_mask(affine, size_wh, labels), restored[WINDOW.slices]
     inside = share_inside(affine, size_wh)
+    if opacity is not None:
+        opaque = to_crop(_levels(opacity), affine, window) * np.float32(1 / 255)
+        seen = share_seen(opaque, scale_of(affine)) * np.clip(opaque / FAINTEST, 0, 1)
+        crop = np.asarray(np.rint(crop * seen), np.uint8)
+        inside = seen if inside is None else np.asarray(inside * seen, np.float32)
     if inside is not None:  # what a restorer made of the filling beside the picture says nothing
         old = plain if plain.ndim == 3 else plain[..., None]
         new = np.asarray(old + (new - old) * inside[..., None], np.float32)
     matched = match(new, plain, crop)
     mask = np.asarray(CropView(crop, affine)(region), np.uint8)
     views = Views.of(matched, plain, affine)
-    change = views.change(there[region.seen_from(window).slices], mask, region)
+    inner = region.seen_from(window).slices
+    change = views.change(there[inner], mask, region, None if opacity is None else opacity[inner])
     if colourless:
         change = np.repeat(change[..., None], 3, axis=2)
     return mask, change
@@ -202,19 +224,27 @@ def _reduced_region(region: Region, step: int) -> Region:
     return Region(top, left, bottom - top, right - left)
 
 
-def _reduced_part(picture: Pixels, region: Region, step: int) -> Pixels:
-    """A region of the picture so many times smaller, a power of two; its last pixels fill what an edge lacks."""
+def _seen_part(
+    picture: Pixels, alpha: Pixels | None, region: Region, step: int
+) -> tuple[Pixels, NDArray[np.uint8 | np.uint16] | None]:
+    """A region of the picture so many times smaller, before a middle gray, and its opacity; None where that is full."""
+    whole = region if step == 1 else _reduced_region(region, step).scaled(step)
+    part, opacity = picture[whole.slices], None if alpha is None else alpha[whole.slices]
+    if opacity is None or is_opaque(opacity):
+        return _reduced_part(part, whole, step), None
+    return _reduced_part(before_gray(part, opacity), whole, step), _reduced_part(opacity, whole, step)
+
+
+def _reduced_part(part: Pixels, whole: Region, step: int) -> Pixels:
+    """The pixels of a region made so many times smaller, a power of two; the last ones fill what an edge lacks."""
     if step == 1:
-        return picture[region.slices]
-    small = _reduced_region(region, step)
-    whole = small.scaled(step)
-    part = picture[whole.slices]
+        return part
     below, beside = whole.height - part.shape[0], whole.width - part.shape[1]
     if below or beside:
-        part = np.asarray(cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REPLICATE), picture.dtype)
-    while part.shape[0] > small.height:  # means of four pixels take a third of the time of means of sixteen
+        part = np.asarray(cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REPLICATE), part.dtype)
+    while part.shape[0] > whole.height // step:  # means of four pixels take a third of the time of means of sixteen
         half_wh = part.shape[1] // 2, part.shape[0] // 2
-        part = np.asarray(cv2.resize(part, half_wh, interpolation=cv2.INTER_AREA), picture.dtype)
+        part = np.asarray(cv2.resize(part, half_wh, interpolation=cv2.INTER_AREA), part.dtype)
     return part
 
 
@@ -360,13 +390,14 @@ class Views:
             CropView(luma(plain), affine, crisp=True) if has_finer else None,
         )
 
-    def change(self, there: Pixels, mask: Mask, region: Region) -> Int16:
+    def change(self, there: Pixels, mask: Mask, region: Region, opacity: Pixels | None = None) -> Int16:
         """The change of a layer, some rows at a time, which stay in a processor's cache.
 
         Args:
             there: (h, w) or (h, w, 3), the picture's pixels of the region.
             mask: (h, w).
             region: of the picture.
+            opacity: (h, w), in the levels of ``there``, which is seen before a middle gray; None: full.
         """
         change = np.empty(there.shape, np.int16)
         strips = strips_of(region.height)
@@ -382,6 +413,9 @@ class Views:
                 old -= np.clip(old, -most, most)
                 old *= cv2.extractChannel(changed, changed.shape[2] - 1)
                 levels -= old if levels.ndim == 2 else cv2.merge([old, old, old])
+            if opacity is not None:
+                more = _magnified(opacity[rows])
+                levels *= more if levels.ndim == 2 else cv2.merge([more, more, more])
             share = mask[rows]
             shares = share if levels.ndim == 2 else cv2.merge([share, share, share])
             cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[rows], dtype=cv2.CV_16S)
@@ -412,6 +446,12 @@ class Views:
         level = 255 / float(np.iinfo(there.dtype).max)
         fine = cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F)
         return np.asarray(fine, np.float32)
+
+
+def _magnified(opacity: Pixels) -> Float32:
+    """How many times what was changed before a gray shows in the colour itself: none where nothing of it is seen."""
+    share = opacity * np.float32(1 / np.iinfo(opacity.dtype).max)
+    return np.asarray(np.minimum(share / FAINTEST**2, 1 / np.maximum(share, FAINTEST)), np.float32)
 
 
 def _with_last(levels: Float32, last: Float32) -> Float32:

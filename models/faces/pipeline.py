@@ -22,15 +22,15 @@ from models.checkpoints.architecture import Role
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, no_progress
-from models.errors import OutOfMemory, WeightsMissing, WeightsRefused
-from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, align_face, estimate_affine
+from models.errors import RestorationStopped, WeightsMissing, WeightsRefused
+from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, estimate_affine, looked_at
 from models.faces.face import Face
-from models.faces.finding import FaceFinder, eight_bit_rgb, installed
+from models.faces.finding import FaceFinder, align_in, fault_of, installed, without
 from models.faces.guard import SAME_PERSON, Candidate, paste_guarded, reason_to_leave
-from models.faces.identity import Embedder, SFaceEmbedder
+from models.faces.identity import SIDE, Embedder, SFaceEmbedder
 from models.faces.parsing import FaceParser
 from models.faces.pasting import FaceLayer, expect_strength, face_layer, layer_bytes, pasting_bytes
-from models.faces.regions import face_region
+from models.faces.regions import crop_region, face_region
 from models.faces.report import FaceReport, Reason, expect_there
 from models.faces.restoring import FaceRestorer, NetworkFaceRestorer, RestoredCrop, give_back, restore_crops
 from models.loading import digest_of, load_face_network, onnx_file
@@ -117,6 +117,7 @@ class FacePipeline(FaceFinder):
         embedder: tells people apart; None: the likeness is not judged.
         likeness: cosine between a face before and after, below which it is shown less.
         seconds_per_face: of the restorer, measured, and corrected by every picture; 0: not known yet.
+        judge_fault: what an embedder that is there died of when it was tried.
     """
 
     restorer: FaceRestorer
@@ -124,6 +125,7 @@ class FacePipeline(FaceFinder):
     embedder: Embedder | None = None
     likeness: float = SAME_PERSON
     seconds_per_face: float = 0.0
+    judge_fault: str | None = None
 
     @classmethod
     def open(cls, weights_dir: Path, engine: Engine) -> FacePipeline:
@@ -135,7 +137,7 @@ class FacePipeline(FaceFinder):
 
         Raises:
             WeightsMissing: no restorer or no detector is there; says which command brings them.
-            WeightsRefused: what is there is damaged.
+            WeightsRefused: what is there is damaged, or what nothing can be done without does not work here.
         """
         here = {role: installed(weights_dir, role) for role in ROLES}
         lacking = [name for name in GROUPS["faces"] if not here[MODELS[name].role]]
@@ -165,7 +167,8 @@ class FacePipeline(FaceFinder):
         faces.calibrate()
         logger.info(
             "faces: %s, found by %s, confirmed by %s, likeness judged by %s, %.1f s each",
-            restorer, faces.found_by, faces.confirmed_by or "nobody", identity or "nobody", faces.seconds_per_face,
+            restorer, faces.found_by, faces.confirmed_by or "nobody",
+            "nobody" if faces.embedder is None else identity, faces.seconds_per_face,
         )  # fmt: skip
         return faces
 
@@ -174,15 +177,34 @@ class FacePipeline(FaceFinder):
         """Why nobody judges whether restored faces are still the same people, as a sentence; None: it is judged."""
         if self.embedder is not None:
             return None
+        if self.judge_fault is not None:
+            return f"the judge fails here: {self.judge_fault}"
         return f"{DEFAULT_IDENTITY} is not there; bring it with: python -m models weights fetch {DEFAULT_IDENTITY}"
 
     def calibrate(self) -> None:
-        """Measure the restorer on a gray square; its first call also settles in."""
+        """Measure the restorer on a gray square, whose first call also settles in, and try everything else once.
+
+        What fails here would fail in every picture. So it is switched off, and that is said as if its weights were not
+        there; without restorer or detector there is nothing to be done.
+
+        Raises:
+            OutOfMemory: there is none for trying.
+            WeightsRefused: the restorer or the detector does not work.
+        """
+        self.try_out()
         gray = np.full((1, TEMPLATE_SIDE, TEMPLATE_SIDE, 3), 128, np.uint8)
-        self.restorer(gray)
+        fault = fault_of(lambda: self.restorer(gray))
+        if fault is not None:
+            raise WeightsRefused(f"what restores faces does not work here: {fault}")
         began = time.perf_counter()
         self.restorer(gray)
         self.seconds_per_face = time.perf_counter() - began
+        parser, embedder = self.parser, self.embedder
+        if parser is not None and (fault := fault_of(lambda: parser(gray[0]))) is not None:
+            logger.warning("faces are pasted in an oval, for what tells skin from the rest fails here: %s", fault)
+            self.parser, self.sha256 = None, without(self.sha256, "parser")
+        if embedder is not None and (fault := fault_of(lambda: embedder(gray[0, :SIDE, :SIDE]))) is not None:
+            self.embedder, self.sha256, self.judge_fault = None, without(self.sha256, "identity"), fault
 
     def restore(
         self,
@@ -190,6 +212,7 @@ class FacePipeline(FaceFinder):
         faces: Sequence[Face],
         plain: Pixels,
         *,
+        alpha: Pixels | None = None,
         reasons: Sequence[Reason | None] | None = None,
         on_progress: Progress = no_progress,
         should_stop: ShouldStop = never,
@@ -200,6 +223,7 @@ class FacePipeline(FaceFinder):
             original: the picture as it was decoded.
             faces: of :meth:`find`.
             plain: (H, W) or (H, W, 3), uint8 or uint16: ``original`` enlarged, in any size; left untouched.
+            alpha: (H, W) of the same type: how opaque ``plain`` is; None: all of it.
             reasons: of :meth:`reasons_to_leave`; None: all faces are wanted, however long it takes.
             on_progress: called with rising fractions in [0, 1].
             should_stop: asked before every convolution.
@@ -209,11 +233,10 @@ class FacePipeline(FaceFinder):
             RestorationStopped: ``should_stop`` said so.
         """
         reasons = self.reasons_to_leave(original, faces) if reasons is None else reasons
-        image = eight_bit_rgb(original)
         height, width = plain.shape[:2]
         scale_xy = width / original.size_wh[0], height / original.size_wh[1]
         aligned = {
-            index: align_face(image, face.landmarks) for index, face in enumerate(faces) if reasons[index] is None
+            index: align_in(original, face.landmarks) for index, face in enumerate(faces) if reasons[index] is None
         }
         crops = [face.crop for face in aligned.values()]
         began = time.perf_counter()
@@ -231,7 +254,9 @@ class FacePipeline(FaceFinder):
                 )
                 continue
             affine = affine_after_scaling(aligned[index].affine, scale_xy)
-            layer, reason = self._layer(plain, restored[index], affine, aligned[index].crop)
+            layer, reason = self._layer(
+                plain, alpha, restored[index], affine, crop=aligned[index].crop, should_stop=should_stop
+            )
             candidates.append(Candidate(landmarks=large.landmarks, affine=affine, layer=layer, reason=reason))
         return RestoredFaces(tuple(faces), tuple(candidates), self.embedder, self.likeness)
 
@@ -247,11 +272,12 @@ class FacePipeline(FaceFinder):
             return 0
         samples, itemsize = (1 if original.is_gray else 3), original.pixels.itemsize
         scale_xy = size_wh[0] / original.size_wh[0], size_wh[1] / original.size_wh[1]
-        affines = (affine_after_scaling(estimate_affine(face.landmarks), scale_xy) for face in faces)
+        affines = [affine_after_scaling(estimate_affine(face.landmarks), scale_xy) for face in faces]
         regions = [region for affine in affines if (region := face_region(affine, size_wh)) is not None]
         kept = sum(region.pixels for region in regions) * layer_bytes(samples, itemsize) + len(faces) * CROP_BYTES
         pasting = max((region.pixels for region in regions), default=0) * pasting_bytes(samples)
-        return kept + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
+        seen = max(seen_bytes(original, face, affine, size_wh) for face, affine in zip(faces, affines, strict=True))
+        return kept + seen + max(pasting, self._restorer_bytes()) + MATCHING_BYTES
 
     def _restorer_bytes(self) -> int:
         return self.restorer.bytes_per_face if isinstance(self.restorer, NetworkFaceRestorer) else 0
@@ -306,7 +332,14 @@ class FacePipeline(FaceFinder):
             self.seconds_per_face = (self.seconds_per_face + pace) / 2 if self.seconds_per_face else pace
 
     def _layer(
-        self, plain: Pixels, made: RestoredCrop, affine: Affine, crop: NDArray[np.uint8]
+        self,
+        plain: Pixels,
+        alpha: Pixels | None,
+        made: RestoredCrop,
+        affine: Affine,
+        *,
+        crop: NDArray[np.uint8],
+        should_stop: ShouldStop,
     ) -> tuple[FaceLayer | None, Reason | None]:
         if made.levels is None:
             return None, "failed"
@@ -314,12 +347,34 @@ class FacePipeline(FaceFinder):
             return None, "too_small"
         try:
             with out_of_memory_named():
-                labels = None if self.parser is None else self.parser(crop)
-                return face_layer(plain, made.levels, affine, labels=labels), None
-        except OutOfMemory as exc:
-            logger.warning("comparing a face failed: %s", exc)
+                labels = None if self.parser is None else self.parser(crop, should_stop)
+                return face_layer(plain, made.levels, affine, labels=labels, alpha=alpha), None
+        except RestorationStopped:
+            raise
+        except Exception as exc:  # noqa: BLE001  # whatever it dies of: a face is not worth its picture
+            logger.warning("comparing a face failed: %s: %s", type(exc).__name__, exc)
         give_back()
         return None, "failed"
+
+
+def seen_bytes(original: Picture, face: Face, affine: Affine, size_wh: tuple[int, int]) -> int:
+    """What is taken for a moment where a face is not looked at as it is, but in 8 bits, in colour and before a gray.
+
+    Args:
+        original: the picture as it was decoded.
+        face: in its pixels.
+        affine: (2, 3) from the enlarged picture to the crop.
+        size_wh: of the enlarged picture.
+    """
+    if original.alpha is None and original.pixels.dtype == np.uint8 and not original.is_gray:
+        return 0
+    crop_wh = (TEMPLATE_SIDE, TEMPLATE_SIDE)
+    part = 3 * looked_at(estimate_affine(face.landmarks), crop_wh, original.size_wh).pixels
+    window = crop_region(affine, size_wh)
+    if original.alpha is None or window is None:
+        return part
+    samples = 1 if original.is_gray else 3
+    return max(part, window.pixels * (samples + 1) * original.pixels.itemsize)
 
 
 def face_engine(engine: Engine) -> Engine:

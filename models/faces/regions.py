@@ -30,6 +30,8 @@ SOLID = 0.78  # of the way from the middle: from here the oval fades
 PARSED_FEATHER = 11.0  # px; Gaussian sigma, twice over, as in facexlib's helper
 SEEN_LEAST = 4.0  # px of the crop beside the picture's border where a network has seen the filling beside the face
 SEEN_FADE = 8.0  # px; over these it fades in
+OUTLINE_PIXELS = 3.0  # of the picture; so far from an outline its pixels know of it
+MOST_OUTLINE = 16.0  # px of the crop that these may be
 RIVALRY = 3.0  # how soon a pixel belongs to the nearer of two faces
 
 # BiSeNet's classes in the order of face-parsing.PyTorch. Skin, brows, eyes, glasses, ears, nose, mouth and hair are
@@ -114,6 +116,20 @@ def share_inside(affine: Affine, size_wh: tuple[int, int]) -> Float32 | None:
         at = np.add.outer(row[1] * y + row[2], row[0] * x)
         np.minimum(least, np.minimum(at + 0.5, side - 0.5 - at), out=least)
     return np.clip((least * scale_of(affine) - SEEN_LEAST) / SEEN_FADE, 0, 1).astype(np.float32)
+
+
+def share_seen(opaque: Float32, scale: float) -> Float32:
+    """In [0, 1]: where a face is, and not the outline of something opaque, which restorers see before a filling.
+
+    Args:
+        opaque: (440, 384) in [0, 1]: the picture's opacity in the crop's window.
+        scale: pixels of the crop per pixel of the picture.
+    """
+    fade = round(SEEN_FADE / 2)
+    reach = round(SEEN_LEAST + min(MOST_OUTLINE, OUTLINE_PIXELS * scale)) + fade
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    contrast = np.clip(cv2.dilate(opaque, kernel) - cv2.erode(opaque, kernel), 0, 1)
+    return np.asarray(1 - cv2.blur(contrast, (2 * fade + 1, 2 * fade + 1)), np.float32)
 
 
 class CropView:

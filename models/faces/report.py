@@ -15,7 +15,7 @@ Status = Literal["restored", "weakened", "left"]
 Reason = Literal["unpicked", "too_small", "too_blurred", "no_time", "unlike", "failed"]
 
 NOTICES: Mapping[Reason, str] = {"failed": "faces_failed", "no_time": "faces_no_time"}
-NOT_LOOKED_FOR = "faces_not_looked_for"  # there was no memory for it; whether there are any is not known
+NOT_LOOKED_FOR = "faces_not_looked_for"  # it failed, mostly for want of memory; whether there are any is not known
 SAME_ROW = 0.5  # of a face's height: middles no farther apart are in one row
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from models.engine.device import Engine
 from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Progress, ShouldStop
-from models.errors import OptionsError, OutOfMemory, WeightsError, WeightsMissing
+from models.errors import OptionsError, OutOfMemory, RestorationStopped, WeightsError, WeightsMissing
 from models.faces.alignment import align_face
 from models.faces.face import Face
 from models.faces.finding import FaceFinder, eight_bit_rgb
@@ -67,7 +67,13 @@ class FaceTask:
     def done(
         self, picture: Picture, result: Picture, *, on_progress: Progress, should_stop: ShouldStop
     ) -> tuple[Picture, tuple[FaceReport, ...]]:
-        """The result, in place, with its faces, and what became of each; without them where memory is short of that."""
+        """The result, in place, with its faces, and what became of each.
+
+        Whatever goes wrong ends here, for the picture is worth more than its faces: it comes without them, and says so.
+
+        Raises:
+            RestorationStopped: ``should_stop`` said so.
+        """
         if self.pipeline is None or not self.found:
             return result, ()
         give_back()  # what the network that enlarged the picture had
@@ -77,15 +83,19 @@ class FaceTask:
                     picture,
                     self.found,
                     result.pixels,
+                    alpha=result.alpha,
                     reasons=self.reasons,
                     on_progress=on_progress,
                     should_stop=should_stop,
                 )
                 reports = restored.show(result.pixels, strength=self.strength, should_stop=should_stop)
-        except OutOfMemory as exc:
-            logger.warning("faces are left as they are: %s", exc)
+        except RestorationStopped:
+            raise
+        except Exception as exc:  # noqa: BLE001  # see above
+            logger.warning("faces are left as they are: %s: %s", type(exc).__name__, exc)
         else:
             return result, reports
+        give_back()
         return result, tuple(
             FaceReport(number=number, face=face, status="left", reason=reason or "failed")
             for number, (face, reason) in enumerate(zip(self.found, self.reasons, strict=True), start=1)
@@ -135,9 +145,11 @@ def open_faces(weights_dir: Path, engine: Engine) -> FacePipeline | str:
 def open_finder(weights_dir: Path, engine: Engine) -> FaceFinder | str:
     """What finds faces, where nothing is needed that restores them; else the sentence that says what is missing."""
     try:
-        return FaceFinder.among(weights_dir, engine)
+        finder = FaceFinder.among(weights_dir, engine)
+        finder.try_out()
     except (WeightsError, OutOfMemory) as exc:
         return str(exc)
+    return finder
 
 
 def loaded(faces: FacePipeline | str) -> FacePipeline:
@@ -181,20 +193,40 @@ def face_task(
         return FaceTask(looked_s=looked_s, notices=(NOT_LOOKED_FOR,))
     wanted = wanted_faces(options, len(found))
     left_s = None if there_are_s is None else max(0.0, there_are_s - looked_s)
-    reasons = pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=left_s)
+    reasons = _reasons(pipeline, picture, found, wanted, left_s)
     strength = DEFAULT_STRENGTH if options.faces is None else options.faces
     return FaceTask(pipeline, found, tuple(reasons), float(strength), looked_s)
 
 
 def _found(finder: FaceFinder, picture: Picture, should_stop: ShouldStop) -> tuple[Face, ...] | None:
-    """The faces; None where there is no memory for looking, also when all that can be is given back."""
+    """The faces; None where looking fails, for want of memory also when all that can be is given back."""
     for _ in range(2):
         try:
             return finder.find(picture, should_stop=should_stop)
+        except RestorationStopped:
+            raise
         except OutOfMemory as exc:
             logger.warning("looking for faces: %s", exc)
+        except Exception as exc:  # noqa: BLE001  # whatever a detector dies of: the picture is delivered as it is
+            logger.warning("looking for faces failed: %s: %s", type(exc).__name__, exc)
+            return None
         give_back()
     return None
+
+
+def _reasons(
+    pipeline: FacePipeline,
+    picture: Picture,
+    found: Sequence[Face],
+    wanted: Sequence[int] | None,
+    seconds: float | None,
+) -> list[Reason | None]:
+    """Why each face is left; where it cannot be judged, because that failed."""
+    try:
+        return pipeline.reasons_to_leave(picture, found, wanted=wanted, seconds=seconds)
+    except Exception as exc:  # noqa: BLE001  # nothing of a face may fail its picture; wishes were looked at before
+        logger.warning("judging faces failed: %s: %s", type(exc).__name__, exc)
+    return ["failed" if wanted is None or number in wanted else "unpicked" for number in range(1, len(found) + 1)]
 
 
 def preview_of(finder: FaceFinder, picture: Picture, options: RestoreOptions) -> NDArray[np.uint8]:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from torch import nn
 from models.archs import RRDBNet, SRVGGNetCompact
 from models.engine.memory import LEAST_ROWS, LEAST_SLAB, MOST_HOST_BYTES, SHARE, Appetite, free_host_bytes, plan_cut
 from models.engine.rows import RowStream
+from models.engine.upsampler import out_of_memory_named
 from models.engine.watch import Watch
 from models.errors import OutOfMemory
 from tests.conftest import REPOSITORY
@@ -194,3 +197,12 @@ def test_a_network_takes_no_more_than_its_appetite_and_not_much_less(
 ) -> None:
     predicted, measured = predicted_and_measured(kind, dtype, width, rows)
     assert measured <= predicted <= 3 * measured
+
+
+def test_opencv_without_memory_is_out_of_memory_and_its_other_errors_stay_what_they_are() -> None:
+    small = np.zeros((2, 2), np.uint8)
+    with pytest.raises(OutOfMemory, match="Insufficient memory"), out_of_memory_named():
+        cv2.resize(small, (2**31 - 1, 2**18), interpolation=cv2.INTER_NEAREST)
+    for other in (lambda: cv2.GaussianBlur(small, (2, 2), 1), lambda: (_ for _ in ()).throw(cv2.error("no room"))):
+        with pytest.raises(cv2.error), out_of_memory_named():
+            other()

@@ -83,7 +83,7 @@ def test_somebody_else_s_face_is_shown_less_or_not_at_all(threshold: float) -> N
     for outcome, face in zip(outcomes, faces, strict=True):
         assert outcome.status in {"weakened", "left"}
         assert outcome.reason == "unlike"
-        assert outcome.strength in {75, 50, 25, 0}
+        assert outcome.strength in {0, *range(25, 100)}
         assert outcome.similarity_asked is not None
         assert outcome.similarity_asked < threshold <= outcome.similarity  # type: ignore[operator]
         assert similarity(embedder, picture, result, face.landmarks) == pytest.approx(outcome.similarity, abs=1e-6)
@@ -103,6 +103,108 @@ def test_a_restorer_that_fails_leaves_the_picture_as_it_was(restorer: Callable[[
     outcomes = paste_guarded(result, candidates(picture, restorer), 100, embedder=embedder)
     assert outcomes == (Outcome(status="left", reason="failed", strength=0.0),) * 2
     assert result.tobytes() == picture.tobytes()
+
+
+class Distance:
+    """A judge by how far a face is from the plain one: the stronger it is shown, the less alike."""
+
+    def __init__(
+        self, plain: Array, landmarks: Array, likeness: Callable[[float], float] = lambda far: 1 - far
+    ) -> None:
+        self.plain, self.likeness, self.asked = identity_crop(plain, landmarks).astype(float), likeness, 0
+
+    def __call__(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self.asked += 1
+        cosine = self.likeness(float(np.abs(crop - self.plain).mean()) / 40)
+        return np.array([cosine, np.sqrt(1 - cosine**2)], np.float32)
+
+
+def scanned(picture: Array, face: Candidate, judge: Distance, wishes: list[float]) -> dict[float, float]:
+    """How alike a face is at each strength, without the guard."""
+    assert face.layer is not None
+    return {wish: similarity(judge, picture, pasted(picture, [face.layer], [wish]), face.landmarks) for wish in wishes}
+
+
+@pytest.mark.parametrize("threshold", [0.45, 0.62, 0.8, 0.97])
+def test_who_asks_for_more_never_gets_less_and_who_asks_for_what_is_alike_gets_it(threshold: float) -> None:
+    picture = photograph()
+    face = candidates(picture, somebody_else)[0]
+    judge = Distance(picture, face.landmarks)
+    alike = scanned(picture, face, judge, list(range(101)))
+    cap = max(wish for wish, value in alike.items() if value >= threshold)
+    assert 0 < cap < 100
+    cap = cap if cap >= 25 else 0
+    last = 0.0
+    for wish in sorted([*range(0, 101, 5), 80.5, *(cap + more for more in (0, -1, 1, -0.4, 0.4) if cap)]):
+        (outcome,) = paste_guarded(picture.copy(), [face], wish, embedder=judge, threshold=threshold)
+        assert outcome.strength == min(wish, cap)
+        assert outcome.strength >= last
+        last = outcome.strength
+
+
+def test_a_face_that_is_fine_is_judged_once_and_another_nine_times_at_most() -> None:
+    picture = photograph()
+    face = candidates(picture, somebody_else)[0]
+    for threshold in (0.1, 0.45, 0.62, 0.8, 0.97, 0.9999):
+        for wish in (100, 80, 33):
+            judge = Distance(picture, face.landmarks)
+            (outcome,) = paste_guarded(picture.copy(), [face], wish, embedder=judge, threshold=threshold)
+            most = 2 if outcome.status == "restored" else 10  # one of them of the plain face
+            assert 2 <= judge.asked <= most
+
+
+def test_where_likeness_comes_and_goes_what_is_alike_is_shown_and_what_is_shown_is_alike() -> None:
+    picture = photograph()
+    face = candidates(picture, somebody_else)[0]
+    judge = Distance(picture, face.landmarks, lambda far: 0.6 + 0.4 * float(np.cos(25 * far)))
+    wishes = [float(wish) for wish in range(25, 101, 3)]
+    alike = scanned(picture, face, judge, wishes)
+    assert {value >= 0.8 for value in alike.values()} == {True, False}
+    for wish in wishes:
+        result = picture.copy()
+        (outcome,) = paste_guarded(result, [face], wish, embedder=judge, threshold=0.8)
+        assert outcome.strength <= wish
+        assert (outcome.strength == wish) == (alike[wish] >= 0.8)
+        assert outcome.similarity == pytest.approx(similarity(judge, picture, result, face.landmarks), abs=1e-6)
+        assert outcome.similarity >= 0.8  # type: ignore[operator]
+
+
+def test_a_judge_that_fails_has_no_opinion_of_that_face_which_is_left_and_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    picture, result = photograph(), photograph().copy()
+    faces = candidates(picture, sharper)
+    first = identity_crop(picture, faces[0].landmarks)
+
+    def failing(crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if np.abs(crop.astype(int) - first).mean() < 3:
+            raise cv2.error("this blob has no size")
+        return embedder(crop)
+
+    outcomes = paste_guarded(result, faces, 80, embedder=failing, threshold=0.8)
+    assert [(outcome.status, outcome.reason) for outcome in outcomes] == [("left", "failed"), ("restored", None)]
+    assert outcomes[0].similarity is None
+    assert "judging the likeness of a face failed: error: this blob has no size" in caplog.text
+    alone = picture.copy()
+    paste_guarded(alone, faces[1:], 80, embedder=embedder, threshold=0.8)
+    np.testing.assert_array_equal(result, alone)
+
+
+def test_a_judge_that_fails_after_it_liked_a_face_takes_its_opinion_with_it() -> None:
+    picture = photograph()
+    face = candidates(picture, somebody_else)[0]
+    for fails_at in range(1, 10):
+        judge, result = Distance(picture, face.landmarks), picture.copy()
+
+        def failing(crop: NDArray[np.uint8], judge: Distance = judge, at: int = fails_at) -> NDArray[np.float32]:
+            if judge.asked + 1 == at:
+                raise RuntimeError("no more")
+            return judge(crop)
+
+        (outcome,) = paste_guarded(result, [face], 100, embedder=failing, threshold=0.62)
+        if judge.asked + 1 == fails_at:
+            assert (outcome.status, outcome.reason, outcome.strength) == ("left", "failed", 0)
+            assert result.tobytes() == picture.tobytes()
 
 
 def test_one_bad_face_does_not_keep_the_other_from_being_restored() -> None:

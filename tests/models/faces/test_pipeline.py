@@ -12,21 +12,27 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 from models import OptionsError, RestorationStopped, RestoreOptions, Restorer
+from models.archs import RetinaFace
 from models.encoding import read_recipe
 from models.engine.model import Model
-from models.faces.alignment import invert, transform
+from models.errors import OutOfMemory, WeightsRefused
+from models.faces.alignment import align_face, invert, transform
 from models.faces.detection import find_faces
-from models.faces.detectors import RGB
+from models.faces.detectors import RGB, RetinaFaceDetector
 from models.faces.face import Face
-from models.faces.finding import FaceFinder
+from models.faces.finding import FaceFinder, align_in, eight_bit_rgb
 from models.faces.identity import similarity
+from models.faces.parsing import FaceParser
 from models.faces.pipeline import DEFAULT_STRENGTH, FacePipeline
 from models.faces.restoring import NetworkFaceRestorer
 from models.picture import Picture
+from models.planes import Planes
 from models.recipe import options_of
 from models.stopping import check
 from tests.models.faces.pictures import landmarks_of, photograph, to_crop_affine
@@ -235,9 +241,113 @@ def test_gray_transparent_and_deep_pictures_have_faces_too(restorer, mode):
     result = restorer().restore(saved(image, "PNG"), options)
     assert result.faces_restored == 2
     changed, levels = difference(result.data, plain.data), 257 if mode == "I;16" else 1
-    assert all(changed[around(affine)].mean() > levels / 2 for affine in AFFINES)
-    if mode == "RGBA":
-        assert not changed[..., 3].any()
+    if mode != "RGBA":
+        assert all(changed[around(affine)].mean() > levels / 2 for affine in AFFINES)
+        return
+    assert not changed[..., 3].any()
+    colours, alpha = changed[..., :3].mean(axis=2), pixels_of(plain.data)[..., 3]
+    opaque = restorer().restore(PHOTO, replace(options, faces=0)), restorer().restore(PHOTO, options)
+    expected = difference(*(one.data for one in opaque)).mean(axis=2)
+    clear = alpha > 96
+    assert np.corrcoef(colours[clear], expected[clear])[0, 1] > 0.85
+    assert colours[clear].mean() == pytest.approx(expected[clear].mean(), rel=0.1)
+    assert not colours[alpha == 0].any()
+
+
+def kinds_of(photo: Array) -> dict[str, Picture]:
+    alpha = np.broadcast_to(np.linspace(0, 255, photo.shape[1]).astype(np.uint8), photo.shape[:2])
+    deep, gray = photo.astype(np.uint16) * 257 - (photo > 0), np.ascontiguousarray(photo[..., 0])
+    return {
+        "as it is": Picture(pixels=photo),
+        "opaque": Picture(pixels=photo, alpha=np.full(photo.shape[:2], 255, np.uint8)),
+        "gray": Picture(pixels=gray),
+        "transparent": Picture(pixels=photo, alpha=alpha),
+        "gray and transparent": Picture(pixels=gray, alpha=alpha),
+        "deep": Picture(pixels=deep),
+        "deep and transparent": Picture(pixels=deep, alpha=alpha.astype(np.uint16) * 257),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds_of(photograph()))
+def test_a_face_is_cut_from_the_picture_as_detectors_see_it_wherever_it_lies(kind):
+    picture = kinds_of(photograph())[kind]
+    share = 1.0 if picture.alpha is None else picture.alpha[..., None] / np.iinfo(picture.alpha.dtype).max
+    colours = picture.pixels if picture.pixels.ndim == 3 else np.repeat(picture.pixels[..., None], 3, axis=2)
+    seen = eight_bit_rgb(picture)
+    expected = colours * (255 / np.iinfo(colours.dtype).max) * share + 128 * (1 - share)
+    assert np.abs(seen - expected).max() <= 1
+    for affine in (*AFFINES, to_crop_affine((5, 290), 1.4, 120), to_crop_affine((200, 150), 0.8)):
+        one, other = align_in(picture, landmarks_of(affine)), align_face(seen, landmarks_of(affine))
+        assert np.array_equal(one.affine, other.affine)
+        assert np.abs(one.crop.astype(int) - other.crop).max() <= 1
+
+
+@pytest.mark.parametrize("kind", kinds_of(photograph()))
+def test_looking_at_a_picture_takes_no_more_than_what_is_looked_at(kind):
+    picture = kinds_of(np.zeros((2000, 2100, 3), np.uint8))[kind]
+    tracemalloc.start()
+    try:
+        seen = eight_bit_rgb(picture)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    made = 0 if kind in {"as it is", "opaque"} else seen.nbytes
+    assert taken <= made + 8_000_000
+
+
+def cut_out(middle: tuple[float, float], radius: float) -> Array:
+    """(300, 400) uint8: opaque in a disc with a hard outline, and nothing beside it."""
+    y, x = np.mgrid[:300, :400]
+    return np.where(np.hypot(x - middle[0], y - middle[1]) < radius, 255, 0).astype(np.uint8)
+
+
+def enlarged(picture: Picture, times: int) -> Picture:
+    """As the restorer enlarges what is transparent, with an interpolation in place of a network."""
+
+    def enlarge(plane: Array) -> Array:
+        return np.asarray(cv2.resize(plane, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC))
+
+    return Planes.of(picture).enlarged(enlarge).as_picture(picture)
+
+
+@pytest.mark.parametrize(("times", "depth"), [(1, np.uint8), (2, np.uint16), (4, np.uint8)])
+@pytest.mark.parametrize("outline", ["head", "half a face", "half there", "faint"])
+def test_a_restorer_that_changes_nothing_changes_nothing_of_what_is_transparent(pipeline, outline, times, depth):
+    middles = ((110, 150), (290, 140))
+    alpha = {
+        "head": np.maximum(*(cut_out(middle, 45) for middle in middles)),
+        "half a face": np.maximum(*(cut_out((x + 30, y), 40) for x, y in middles)),
+        "half there": np.full((300, 400), 128, np.uint8),
+        "faint": np.full((300, 400), 30, np.uint8),
+    }[outline]
+    level = np.iinfo(depth).max // 255
+    original = Picture(pixels=photograph(noise=0, finest=0.03).astype(depth) * level, alpha=alpha.astype(depth) * level)
+    plain = enlarged(original, times)
+    faces = pipeline(lambda crops: crops.astype(np.float32))
+    found = faces.find(original)
+    ready = faces.restore(original, found, plain.pixels, alpha=plain.alpha, reasons=[None, None])
+    result, reports = ready.shown(plain.pixels, strength=100)
+    assert [report.status for report in reports] == ["restored"] * 2
+    changed = np.abs(result.astype(float) - plain.pixels) / level
+    # What is seen, in levels; colours themselves come back from 8 bits of a fraction of them.
+    assert (changed * plain.alpha[..., None] / np.iinfo(depth).max).max() <= 2
+    assert not changed[plain.alpha == 0].any()
+
+
+def test_what_is_restored_beside_an_outline_is_the_face_and_not_what_is_behind_it(pipeline):
+    alpha = cut_out((110, 150), 55)
+    original = Picture(pixels=photograph(noise=0), alpha=alpha)
+    plain, opaque = enlarged(original, 2), enlarged(Picture(pixels=photograph(noise=0)), 2)
+    faces = pipeline()
+    faces.detector = KnowsWhere(AFFINES[0])
+    found = faces.find(original)
+    changes = []
+    for picture, large in ((original, plain), (Picture(pixels=photograph(noise=0)), opaque)):
+        ready = faces.restore(picture, found, large.pixels, alpha=large.alpha, reasons=[None])
+        changes.append(ready.shown(large.pixels, strength=100)[0].astype(float) - large.pixels)
+    inside = cv2.erode(plain.alpha, np.ones((61, 61), np.uint8)) == 255
+    assert np.abs(changes[1][inside]).mean() > 1.5
+    assert np.abs(changes[0] - changes[1])[inside].mean() < 0.3 * np.abs(changes[1][inside]).mean()
 
 
 def test_a_recipe_makes_the_same_faces_again(restorer):
@@ -299,6 +409,46 @@ def test_a_stop_is_heard_while_faces_are_looked_for(pipeline):
         find_faces(photograph(), KnowsWhere(*AFFINES), check=lambda: check(lambda: True))
 
 
+def test_a_stop_is_heard_inside_of_the_detector_s_network():
+    asked: list[int] = []
+
+    def stop_at_the_tenth() -> bool:
+        asked.append(1)
+        return len(asked) == 10
+
+    torch.manual_seed(0)
+    detector = RetinaFaceDetector(RetinaFace(), sides=(320,))
+    sure = KnowsWhere(*AFFINES)
+    sure.closely = lambda crops: [one_face(crops.shape[1])] * len(crops)
+    for finder in (FaceFinder(detector=detector), FaceFinder(detector=sure, second=detector)):
+        asked.clear()
+        with pytest.raises(RestorationStopped):
+            finder.find(Picture(pixels=photograph()), should_stop=stop_at_the_tenth)
+        assert len(asked) == 10
+    assert not any(module._forward_pre_hooks for module in detector._network.modules())
+
+
+def one_face(side: int) -> Face:
+    """Where a close look expects it."""
+    return KnowsWhere(to_crop_affine((side / 2, side / 2), 126 / 50))(None)[0]
+
+
+def test_a_stop_is_heard_inside_of_the_parser_s_network(pipeline):
+    began: list[int] = []
+
+    def begin(lq: torch.Tensor) -> torch.Tensor:
+        began.append(1)
+        return lq
+
+    network = nn.Sequential(Does(begin, scale=1), nn.Conv2d(3, 19, 1), Does(begin, scale=1))
+    faces, original = pipeline(parser=FaceParser(network, FLOAT32)), Picture(pixels=photograph())
+    found = faces.find(original)
+    with pytest.raises(RestorationStopped):
+        faces.restore(original, found, photograph(), should_stop=lambda: bool(began))
+    assert began == [1]
+    assert len(faces.restore(original, found, photograph()).candidates) == 2
+
+
 def test_a_recipe_of_a_picture_without_faces_can_be_followed_without_weights(restorer, pipeline):
     faces = pipeline()
     faces.detector = KnowsWhere()
@@ -356,18 +506,22 @@ def test_masks_are_numbered_where_nothing_restores_faces_and_refused_where_nothi
         assert [(mask.number, mask.is_parsed) for mask in built.face_masks(PHOTO)] == [(1, False), (2, False)]
 
 
+@pytest.mark.parametrize("transparent", [False, True])
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, depth):
+def test_no_more_memory_is_taken_for_faces_than_is_reserved_for_them(pipeline, depth, transparent):
     near = [to_crop_affine((90 + 70 * column, 100 + 90 * row), 2.9, 5) for row in range(2) for column in range(4)]
     pixels = photograph().astype(depth) * (np.iinfo(depth).max // 255)
+    alpha, large = (np.full((300 * times, 400 * times), np.iinfo(depth).max // 2, depth) for times in (1, 4))
     original, plain = Picture(pixels=pixels), cv2.resize(pixels, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    seen = {"alpha": large} if transparent else {}
+    original = replace(original, alpha=alpha) if transparent else original
     faces = pipeline(embedder=embedder, likeness=0.9)
     faces.detector = KnowsWhere(*near)
     found = faces.find(original)
-    faces.restore(original, found[:1], plain)  # what is made once for all pictures
+    faces.restore(original, found[:1], plain, **seen)  # what is made once for all pictures
     tracemalloc.start()
     try:
-        ready = faces.restore(original, found, plain)
+        ready = faces.restore(original, found, plain, **seen)
         ready.show(plain, strength=100)
         taken = tracemalloc.get_traced_memory()[1]
     finally:
@@ -467,14 +621,97 @@ def no_room(*_: object, **__: object) -> Any:
     raise MemoryError("no")
 
 
-@pytest.mark.parametrize("where", ["pipeline.align_face", "pipeline.face_layer", "pipeline.paste_guarded"])
-def test_no_memory_for_faces_is_a_picture_without_them_that_says_so(restorer, monkeypatch, where):
+def no_room_for_opencv(*_: object, **__: object) -> Any:
+    return cv2.resize(np.zeros((2, 2), np.uint8), (2**31 - 1, 2**18), interpolation=cv2.INTER_NEAREST)
+
+
+def broken(*_: object, **__: object) -> Any:
+    raise RuntimeError("a kernel that this processor has not got")
+
+
+def confused(*_: object, **__: object) -> Any:
+    return cv2.GaussianBlur(np.zeros((2, 2), np.uint8), (2, 2), 1)  # an even side, which OpenCV refuses
+
+
+@pytest.mark.parametrize(
+    ("where", "fault"),
+    [
+        ("pipeline.reason_to_leave", no_room), ("pipeline.reason_to_leave", broken), ("pipeline.align_in", no_room),
+        ("pipeline.face_layer", no_room_for_opencv), ("pipeline.face_layer", confused),
+        ("pipeline.paste_guarded", no_room), ("pipeline.paste_guarded", broken),
+    ],
+)  # fmt: skip
+def test_whatever_goes_wrong_with_faces_is_a_picture_without_them_that_says_so(restorer, monkeypatch, where, fault):
     plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
-    monkeypatch.setattr(f"models.faces.{where}", no_room)
+    monkeypatch.setattr(f"models.faces.{where}", fault)
     result = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=100, faces_left_out=(1,)))
     assert not difference(result.data, plain.data).any()
     assert [face.reason for face in result.faces] == ["unpicked", "failed"]
     assert result.notices[-1:] == ("faces_failed",)
+
+
+@pytest.mark.parametrize("fault", [no_room_for_opencv, broken])
+def test_a_judge_or_a_parser_that_fails_costs_faces_and_no_picture(restorer, fault, caplog):
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    for part in ("embedder", "parser"):
+        result = restorer(**{part: fault}).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+        assert [(face.status, face.reason) for face in result.faces] == [("left", "failed")] * 2
+        assert not difference(result.data, plain.data).any()
+        assert result.notices[-1:] == ("faces_failed",)
+    assert ("OutOfMemory: " if fault is no_room_for_opencv else "RuntimeError: a kernel") in caplog.text
+
+
+@pytest.mark.parametrize("fault", [no_room_for_opencv, confused])
+def test_a_detector_that_fails_costs_faces_and_no_picture(restorer, pipeline, fault, caplog):
+    faces = pipeline()
+    faces.detector = fault
+    plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
+    result = restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
+    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_failed",))
+    assert "looking for faces" in caplog.text
+
+
+class Looks(KnowsWhere):
+    """A detector that can be looked through closely, or dies of it."""
+
+    def __init__(self, happening: Callable[..., Any] = lambda crops: [None] * len(crops)) -> None:
+        super().__init__()
+        self.closely = happening  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("fault", [broken, confused])
+def test_what_fails_on_trial_is_switched_off_and_that_is_told(pipeline, fault, caplog):
+    faces = pipeline(second=Looks(fault), parser=fault, embedder=fault)
+    faces.detector = Looks()
+    faces.sha256 = dict.fromkeys(("detector", "second", "restorer", "parser", "identity"), "a" * 64)
+    faces.calibrate()
+    assert (faces.second, faces.parser, faces.embedder) == (None, None, None)
+    assert set(faces.sha256) == {"detector", "restorer"}
+    for words in ("without a second opinion", "in an oval", "without a guard of likeness"):
+        (said,) = (record.getMessage() for record in caplog.records if words in record.getMessage())
+        assert "RuntimeError: a kernel" in said or "error: OpenCV" in said
+    working = pipeline(second=Looks(), parser=lambda crop: crop[..., 0], embedder=embedder)
+    working.detector = Looks()
+    working.calibrate()
+    assert None not in (working.second, working.parser, working.embedder)
+
+
+def test_without_a_restorer_or_a_detector_that_works_on_trial_faces_are_off_in_words(pipeline):
+    faces = pipeline(broken)
+    faces.detector = Looks()
+    with pytest.raises(WeightsRefused, match="restores faces does not work here: RuntimeError: a kernel"):
+        faces.calibrate()
+    faces.detector = Looks(broken)
+    with pytest.raises(WeightsRefused, match="finds no faces here: RuntimeError: a kernel"):
+        faces.calibrate()
+
+
+def test_a_trial_without_memory_says_nothing_about_the_parts(pipeline):
+    faces = pipeline(embedder=no_room_for_opencv)
+    faces.detector = Looks()
+    with pytest.raises(OutOfMemory, match="Insufficient memory"):
+        faces.calibrate()
+    assert faces.embedder is no_room_for_opencv
 
 
 def test_no_memory_for_looking_is_tried_twice_and_then_a_picture_without_faces(restorer, monkeypatch):

@@ -16,6 +16,7 @@ from models import OptionsError, RestorationStopped, RestoreOptions, Restorer, W
 from models.archs import GFPGANv1Clean, SRVGGNetCompact
 from models.cli import main
 from models.engine.device import pick_engine
+from models.faces import pipeline
 from models.faces.pipeline import FacePipeline
 from models.weights import WeightsStore
 from tests.models.toys import pixels_of
@@ -299,6 +300,25 @@ def test_info_tells_what_there_is_for_faces(weights, shared, tmp_path, capsys):
         "face_parser": [],
         "face_judge": ["face_recognition_sface_2021dec is damaged"],
     }
+
+
+def test_a_judge_that_fails_on_trial_is_told_as_one_that_is_missing(weights, monkeypatch, caplog):
+    def failing(_crop):
+        raise RuntimeError("no such layer")
+
+    there = pipeline.installed
+    monkeypatch.setattr(
+        pipeline, "installed", lambda folder, role: ["judge"] if role == "identity" else there(folder, role)
+    )
+    monkeypatch.setattr(pipeline, "onnx_file", lambda *_: Path("judge.onnx"))
+    monkeypatch.setattr(pipeline, "digest_of", lambda name, *_, **__: name)
+    monkeypatch.setattr(pipeline, "SFaceEmbedder", lambda _path: failing)
+    with caplog.at_level("INFO"):
+        faces = FacePipeline.open(weights, pick_engine("cpu", "float32"))
+    assert faces.embedder is None
+    assert set(faces.sha256) == {"detector", "restorer"}
+    assert faces.guard_off == "the judge fails here: RuntimeError: no such layer"
+    assert "likeness judged by nobody" in caplog.text
 
 
 def test_a_restorer_of_other_faces_is_refused_in_words(weights, photo, tmp_path, capsys):
