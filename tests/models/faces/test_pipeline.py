@@ -480,7 +480,7 @@ def test_the_preview_numbers_the_faces(restorer):
 def test_a_mask_holds_all_that_restoring_its_face_changes_and_no_more_than_was_parsed(restorer, labelled):
     skin_on_the_left = np.zeros((512, 512), np.uint8)
     skin_on_the_left[:, :256] = 1
-    built = restorer(parser=(lambda _crop: skin_on_the_left) if labelled else None)
+    built = restorer(parser=(lambda *_: skin_on_the_left) if labelled else None)
     masks = list(built.face_masks(PHOTO))
     assert [(mask.number, mask.is_parsed) for mask in masks] == [(1, labelled), (2, labelled)]
     plain = built.restore(PHOTO, RestoreOptions(**PNG, faces=0))
@@ -497,7 +497,7 @@ def test_a_mask_holds_all_that_restoring_its_face_changes_and_no_more_than_was_p
 
 
 def test_masks_are_numbered_where_nothing_restores_faces_and_refused_where_nothing_finds_them(restorer, pipeline):
-    whole = restorer(parser=lambda _crop: np.zeros((512, 512), np.uint8))
+    whole = restorer(parser=lambda *_: np.zeros((512, 512), np.uint8))
     assert not any(mask.pixels.any() for mask in whole.face_masks(PHOTO))
     with pytest.raises(OptionsError, match="faces cannot be found: none here"):
         restorer(faces="none here").face_masks(PHOTO)
