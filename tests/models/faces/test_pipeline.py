@@ -667,7 +667,7 @@ def test_a_detector_that_fails_costs_faces_and_no_picture(restorer, pipeline, fa
     faces.detector = fault
     plain = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0))
     result = restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
-    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_failed",))
+    assert (result.data, result.faces, result.notices[-1:]) == (plain.data, (), ("faces_not_looked_for",))
     assert "looking for faces" in caplog.text
 
 
@@ -687,9 +687,11 @@ def test_what_fails_on_trial_is_switched_off_and_that_is_told(pipeline, fault, c
     faces.calibrate()
     assert (faces.second, faces.parser, faces.embedder) == (None, None, None)
     assert set(faces.sha256) == {"detector", "restorer"}
-    for words in ("without a second opinion", "in an oval", "without a guard of likeness"):
-        (said,) = (record.getMessage() for record in caplog.records if words in record.getMessage())
+    told = [record.getMessage() for record in caplog.records]
+    for words in ("without a second opinion", "in an oval"):
+        (said,) = (message for message in told if words in message)
         assert "RuntimeError: a kernel" in said or "error: OpenCV" in said
+    assert faces.guard_off.startswith(("the judge fails here: RuntimeError: a kernel", "the judge fails here: error:"))
     working = pipeline(second=Looks(), parser=lambda crop: crop[..., 0], embedder=embedder)
     working.detector = Looks()
     working.calibrate()
