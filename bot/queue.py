@@ -20,7 +20,7 @@ from tasks.store import JobStore
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 4.0  # how long an update, and all behind it, wait for Redis before its sender is asked to repeat it
-LEFT_ALONE_S = 3.0  # after such a wait was in vain: the next ones may not wait one after the other
+PROBED_FOR_S = 0.1  # after such a wait was in vain: how long the next ones wait for a sign of life, and how often
 TOLD_PATIENCE_S = 8.0
 STATUS_PATIENCE_S = 120.0  # nobody waits for this one but its own chat, and a status nobody knows of stays for ever
 RETRIED_AFTER_S = 0.5
@@ -64,7 +64,9 @@ class JobQueue:
         self._on_silence = on_silence
         self._has_gpu_worker = False
         self._workers_known_until = 0.0
-        self._left_alone_until = 0.0
+        self._is_silent = False
+        self._probe: asyncio.Future[object] | None = None
+        self._probed_at = 0.0
 
     async def submit(self, wish: RestorePhoto) -> Accepted | Refused:
         """Take a picture in and ring for a worker; the same message twice is one job."""
@@ -111,14 +113,27 @@ class JobQueue:
 
     async def _at_the_counter(self, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread while all other updates wait."""
-        if time.monotonic() < self._left_alone_until:
-            raise QueueUnavailableError("Redis did not answer just now")
+        if self._is_silent and not await self._answers_again():
+            raise QueueUnavailableError("Redis still does not answer")
         try:
             return await _patiently(call, seconds=PATIENCE_S, takes_no_for_an_answer=True)
         except _UnansweredError:
-            self._left_alone_until = time.monotonic() + LEFT_ALONE_S
+            self._is_silent = True
             self._on_silence()
             raise
+
+    async def _answers_again(self) -> bool:
+        """Whether Redis is back; it is asked beside the updates, since a silent one keeps whoever asks for seconds."""
+        if self._probe is None and time.monotonic() - self._probed_at > PROBED_FOR_S:
+            probe: asyncio.Future[object] = asyncio.ensure_future(asyncio.to_thread(self._store.redis.ping))
+            probe.add_done_callback(self._note_probe)
+            self._probe = probe
+            await asyncio.wait([probe], timeout=PROBED_FOR_S)
+        return not self._is_silent
+
+    def _note_probe(self, probe: asyncio.Future[object]) -> None:
+        self._is_silent = probe.cancelled() or probe.exception() is not None
+        self._probe, self._probed_at = None, time.monotonic()
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:

@@ -57,6 +57,7 @@ async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
         await second.receives_text(containing="/restart", timeout=6)
     finally:
         os.kill(server.pid, signal.SIGCONT)
+    await asyncio.sleep(0.5)  # until the bot has seen it
     photo = await second.sends_photo(picture(16, 16))
     document = await second.receives_document(timeout=60)
     assert document.reply_to is photo
