@@ -27,7 +27,8 @@ def reading(form):
     stream = io.StringIO()
     handler, root = discreet_handler(stream, form), logging.getLogger()
     root.addHandler(handler)
-    before, root.level = root.level, logging.INFO
+    before = root.level
+    root.setLevel(logging.INFO)  # which also forgets what loggers have found out about their level
 
     def read():
         text = stream.getvalue()
@@ -37,7 +38,7 @@ def reading(form):
 
     yield read
     root.removeHandler(handler)
-    root.level = before
+    root.setLevel(before)
 
 
 @pytest.fixture
