@@ -122,6 +122,7 @@ async def test_a_worker_and_a_bot_without_redis_wait_and_connect_when_it_is_ther
         await user.receives_text(containing="again in a minute", timeout=30)
         assert (bot.exit_status, worker.exit_status) == (None, None)
         await asyncio.to_thread(late.start)
+        await asyncio.sleep(0.5)  # the bot asks beside the updates whether it is back
         try:
             await user.sends_photo(picture(16, 16))
             await user.receives_document(timeout=60)
