@@ -20,22 +20,23 @@ prepare_process()  # before any test imports torch
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SYSTEM = "tests/system/"
+BY_THEMSELVES = tuple(f"{SYSTEM}test_{name}.py" for name in ("faces", "privacy", "start", "watched"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put ``tests/system`` first: where several processes run the tests, it takes one of them longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(SYSTEM))
+    """Put what takes one of several processes longest first, and last what the other one is free for by then."""
+    items.sort(key=lambda item: (item.nodeid.startswith(BY_THEMSELVES), not item.nodeid.startswith(SYSTEM)))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Give a process whole files, and all of ``tests/system`` to one, since those share a running town."""
+    """Give a process whole files, and to one all of ``tests/system`` that share a town or must not be disturbed."""
     from xdist.scheduler import LoadFileScheduling
 
     class BySharing(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             scope: str = super()._split_scope(nodeid)
-            return SYSTEM if scope.startswith(SYSTEM) else scope
+            return SYSTEM if scope.startswith(SYSTEM) and not scope.startswith(BY_THEMSELVES) else scope
 
     return BySharing(config, log)
 

@@ -44,11 +44,16 @@ class Town:
         return "".join(process.log.read_text() for process in [self.bot, *self.workers])
 
 
+def of_its_own(folder) -> dict[str, str]:
+    """The environment of a town, whose workers take turns with each other only and not with those of another one."""
+    return {**SLOW, **TALKATIVE, "TMPDIR": str(folder)}
+
+
 @asynccontextmanager
 async def running_town(folder, *, workers: int = 1, **env: str) -> AsyncIterator[Town]:
     async with (
         Emulator.running() as telegram,
-        Stack(folder, token=telegram.token, api_url=telegram.api_url, env={**SLOW, **TALKATIVE, **env}) as stack,
+        Stack(folder, token=telegram.token, api_url=telegram.api_url, env=of_its_own(folder) | env) as stack,
     ):
         give_everybody_a_rare_name(telegram)
         town = Town(telegram, stack, stack.start_bot())
