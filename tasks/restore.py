@@ -333,7 +333,7 @@ class Workshop:
             logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
             lease.flag_is_due = True
         if lease.unknown_sends >= MOST_UNKNOWN_SENDS:
-            raise JobFailedError("telegram", f"{lease.unknown_sends} sends without an answer")
+            raise JobFailedError("unconfirmed", f"{lease.unknown_sends} sends without an answer")
 
     def _put_aside(self, lease: Lease, seconds: float) -> None:
         if not self._endings.put_aside(lease, seconds):

@@ -235,8 +235,9 @@ async def test_a_send_is_repeated_three_times_at_most_and_then_the_job_ends(tele
     workshop = bench.workshop()
     await run(workshop)
     now = bench.now(job)
-    assert (now.state, now.error, now.resent) == (JobState.FAILED, "telegram", True)
-    assert sum(message.kind == "document" for message in from_bot(user.chat)) == 3
+    assert (now.state, now.error, now.resent) == (JobState.FAILED, "unconfirmed", True)
+    assert [message.kind for message in from_bot(user.chat)] == ["document"] * 3 + ["text"]
+    assert "whether the result reached you" in from_bot(user.chat)[-1].text
 
 
 async def test_sends_of_deliveries_before_count_towards_the_three(telegram, bench):
@@ -253,6 +254,16 @@ async def test_sends_of_deliveries_before_count_towards_the_three(telegram, benc
     await run(bench.workshop())  # another worker
     assert bench.now(job).state is JobState.FAILED
     assert sum(message.kind == "document" for message in from_bot(user.chat)) == 3
+
+
+@pytest.mark.parametrize(("unknown", "error"), [(True, "unconfirmed"), (False, "telegram")])
+async def test_nobody_says_that_a_result_was_not_taken_where_a_send_before_may_have_brought_it(store, unknown, error):
+    store.submit(wish(1, 1), **UNLIMITED)
+    job = store.claim(["restore"], worker="w", lease_s=5)
+    lease, fake = Lease(store, job, lease_s=5, timeout_s=60), FakeDoor(None)
+    lease.unknown_sends = int(unknown)
+    endings.Endings(store, fake, ring=lambda _: None).fail(lease, "telegram")
+    assert (store.get(job.id).error, fake.said) == (error, [(Texts("en").failed(error), job.id)])
 
 
 @pytest.mark.parametrize("with_status", [True, False])
@@ -465,6 +476,15 @@ async def test_jobs_put_aside_together_do_not_come_back_together_nor_too_early(s
     due = [score / 1000 - began for _, score in store.redis.zrange("restora:aside", 0, -1, withscores=True)]
     assert min(due) >= 30
     assert 1 < max(due) - min(due) < 20
+
+
+def test_the_longest_silence_is_waited_for_to_its_end(store, submit):
+    holder = endings.Endings(store, FakeDoor(None), ring=lambda _: None)
+    for user in range(20):
+        submit(user + 1, 1)
+        job = store.claim(["restore"], worker="w", lease_s=5)
+        assert holder.put_aside(Lease(store, job, lease_s=5, timeout_s=60), seconds=5000)
+    assert store.sweep(longest_run_s=1e6) == ([], [])
 
 
 def test_pauses_of_many_workers_spread():
