@@ -228,7 +228,9 @@ def _leave_rejected() -> None:
         Process.is_rejected = True
         logger.critical(
             "Telegram does not know our BOT_TOKEN any more, so this worker ends and its jobs wait: put the token that "
-            "@BotFather shows into .env, of the bot and of every worker, and start them again"
+            "@BotFather shows into .env, of the bot and of every worker, and start them again. Jobs that were taken in "
+            "with the very token shown are done then; with another one, as after /revoke, their owners are asked to "
+            "send the pictures again"
         )
         _end_parent(by_force=False)
 

@@ -23,7 +23,7 @@ from tasks.lease import Lease
 from tasks.messages import JobState, RestorePhoto
 from tasks.restore import Workshop
 from tasks.settings import WorkerSettings
-from tasks.store import TELL_AGAIN_AFTER_S
+from tasks.store import TELL_AGAIN_AFTER_S, JobStore
 from tasks.telegram import TelegramBusyError, TelegramClient, TelegramError, TelegramRefusalError, TokenRejectedError
 from tasks.texts import Texts
 from tests.tasks.conftest import UNLIMITED, wish
@@ -152,6 +152,25 @@ async def test_a_token_revoked_before_the_delivery_costs_no_result_and_no_flag(t
     assert await run(bench.workshop(restore=revoked_meanwhile))
     now = bench.now(job)
     assert (now.state, now.tries, now.resent, bench.untold()) == (JobState.QUEUED, 0, False, [])
+
+
+async def test_after_a_token_was_revoked_owners_of_what_waited_are_asked_to_send_it_again(telegram, bench):
+    ann, ben = telegram.user("Ann"), telegram.user("Ben")
+    bench.store = JobStore(bench.store.redis, secret=telegram.token)
+    before = await bench.a_job(ann)
+    old = bench.workshop()
+    telegram.state.token = with_secret(telegram, "n" * 35)  # which does to the one before what /revoke does
+    assert await run(old)
+    assert bench.now(before).state is JobState.QUEUED
+    bench.store = JobStore(bench.store.redis, secret=telegram.token)
+    after = await bench.a_job(ben)
+    new = bench.workshop()
+    assert [await run(new), await run(new)] == [True, True]
+    await ben.receives_text(containing="ready")
+    assert [message.text for message in from_bot(ann.chat)] == [Texts("en").failed("not_genuine")]
+    assert "send it again" in from_bot(ann.chat)[0].text
+    assert (bench.now(before).state, bench.now(after).state) == (JobState.FAILED, JobState.DONE)
+    assert bench.untold() == []
 
 
 async def test_an_apology_with_a_token_telegram_rejects_stays_due(telegram, bench):
