@@ -164,7 +164,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         faces=settings.faces != 0,
     )
     token = settings.bot_token.get_secret_value()
-    store = JobStore(connect(settings.redis_url.get_secret_value()), secret=token)
+    store = JobStore(connect(settings.redis_url.get_secret_value()), secret=token, bot_id=settings.bot_id)
     door = TelegramDoor(
         CountedTelegramClient(
             token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir, on_rejected=_leave_rejected
@@ -200,7 +200,6 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         queues=queues,
         lease_s=settings.lease_s,
         job_timeout_s=settings.job_timeout_s,
-        bot_id=settings.bot_id,
     )
     Process.workshop = workshop
     Process.janitor = Janitor(

@@ -205,7 +205,7 @@ def test_both_ways_to_reject_a_token_are_known(status):
 async def test_a_job_of_another_bot_is_put_aside_untouched(telegram, bench):
     bench.store.submit(wish(1, 1), **UNLIMITED)
     bench.store.redis.hset("restora:job:9:1:1", "status_message_id", 7)
-    assert await run(bench.workshop(bot_id=telegram.state.bot.id))
+    assert await run(bench.workshop(store=JobStore(bench.store.redis, bot_id=telegram.state.bot.id)))
     now = bench.store.get("9:1:1")
     assert (now.state, now.tries, bench.aside(), telegram.calls) == (JobState.QUEUED, 0, ["9:1:1"], [])
 
