@@ -123,7 +123,8 @@ async def run(settings: BotSettings) -> None:
         TelegramUnauthorizedError: Telegram does not know the token.
     """
     token = settings.bot_token.get_secret_value()
-    store = JobStore(connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S), secret=token)
+    redis = connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S)
+    store = JobStore(redis, secret=token, bot_id=settings.bot_id)
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
     budget = SendBudget(

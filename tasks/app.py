@@ -164,7 +164,7 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         faces=settings.faces != 0,
     )
     token = settings.bot_token.get_secret_value()
-    store = JobStore(connect(settings.redis_url.get_secret_value()), secret=token)
+    store = JobStore(connect(settings.redis_url.get_secret_value()), secret=token, bot_id=settings.bot_id)
     door = TelegramDoor(
         CountedTelegramClient(
             token, api_url=settings.telegram_api_url, files_dir=settings.telegram_files_dir, on_rejected=_leave_rejected
@@ -200,7 +200,6 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
         queues=queues,
         lease_s=settings.lease_s,
         job_timeout_s=settings.job_timeout_s,
-        bot_id=settings.bot_id,
     )
     Process.workshop = workshop
     Process.janitor = Janitor(
@@ -228,7 +227,9 @@ def _leave_rejected() -> None:
         Process.is_rejected = True
         logger.critical(
             "Telegram does not know our BOT_TOKEN any more, so this worker ends and its jobs wait: put the token that "
-            "@BotFather shows into .env, of the bot and of every worker, and start them again"
+            "@BotFather shows into .env, of the bot and of every worker, and start them again. Jobs that were taken in "
+            "with the very token shown are done then; with another one, as after /revoke, their owners are asked to "
+            "send the pictures again"
         )
         _end_parent(by_force=False)
 

@@ -78,7 +78,7 @@ class Endings:
         if _is_given_up(job):
             self.fail(lease, "telegram", unsent=unsent)
             return False
-        aside_s = _spread(min(seconds, LONGEST_ASIDE_S))
+        aside_s = min(_spread(seconds), LONGEST_ASIDE_S)  # what is due later counts as written by a wrong clock
         if not persist(lambda: self._release(lease, blameless=True, aside_s=aside_s, unsent=unsent)):
             return False  # it was cancelled or forgotten meanwhile
         count_end("aside")
@@ -96,6 +96,8 @@ class Endings:
     def fail(self, lease: Lease, code: str, *, unsent: bool = False) -> None:
         """End the job and tell its owner. ``unsent``: nothing of a result can have arrived in this attempt."""
         job, resent = lease.job, lease.flag_is_due
+        if code == "telegram" and lease.unknown_sends:
+            code = "unconfirmed"  # or people would read below a copy that Telegram did not take it
         if not persist(lambda: self._store.finish(job, JobState.FAILED, error=code, unsent=unsent, resent=resent)):
             return
         count_end(code)

@@ -210,6 +210,8 @@ class Messenger:
             due = self._store.take_untold()  # one at a time: telling takes its time, and others tell meanwhile
             if not due:
                 return
+            if not self._store.is_ours(due[0]):
+                continue  # it stays due, for its own bot
             with job_context(due[0].id):
                 apologise(self._store, self._door, due[0])
 
@@ -222,7 +224,7 @@ class Messenger:
             passed = self._places.keys() - {job.id for job in first}
             jobs = (self._store.get(job_id) for job_id in sorted(passed)[:PLACES_SHOWN])
             for job in [*first, *(job for job in jobs if job is not None and job.queue == queue)]:
-                place = self._store.place(job)
+                place = self._store.place(job) if self._store.is_ours(job) else None
                 if place is None:
                     continue
                 shown[job.id] = place.place

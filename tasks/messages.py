@@ -93,6 +93,10 @@ class Job:
         """Attempts that count towards the limit, the present one included."""
         return self.attempt - self.forgiven
 
+    def is_of(self, bot_id: int | None) -> bool:
+        """Whether this bot has taken it in, so that its numbers name that bot's messages; None: whichever bot."""
+        return bot_id is None or self.id.startswith(f"{bot_id}:")
+
     @classmethod
     def from_hash(cls, stored: Mapping[str, str]) -> Self:
         """Read the strings of a Redis hash; fields this version does not know are left alone."""

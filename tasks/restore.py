@@ -84,7 +84,6 @@ class Workshop:
     queues: tuple[str, ...]
     lease_s: float
     job_timeout_s: float
-    bot_id: int | None = None  # only its jobs are done; None: whosesoever they are
     idle_since: float | None = field(default_factory=time.monotonic)
     cancelled_ms: int = 0  # when the job that is being dropped was cancelled, by the clock of Redis
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
@@ -165,7 +164,7 @@ class Workshop:
 
     def _run(self, job: Job) -> None:
         try:
-            if self.bot_id is None or job.id.startswith(f"{self.bot_id}:"):
+            if self.store.is_ours(job):
                 self._run_to_its_end(job)
             else:
                 self._endings.leave_to_its_bot(job)
@@ -333,7 +332,7 @@ class Workshop:
             logger.warning("the result may come twice, to be noted when Redis is back: %s", error)
             lease.flag_is_due = True
         if lease.unknown_sends >= MOST_UNKNOWN_SENDS:
-            raise JobFailedError("telegram", f"{lease.unknown_sends} sends without an answer")
+            raise JobFailedError("unconfirmed", f"{lease.unknown_sends} sends without an answer")
 
     def _put_aside(self, lease: Lease, seconds: float) -> None:
         if not self._endings.put_aside(lease, seconds):

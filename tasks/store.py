@@ -78,9 +78,10 @@ class JobStore:
     Every method raises ``redis.RedisError`` when Redis cannot be reached or refuses; nothing has then been half done.
     """
 
-    def __init__(self, redis: Redis, *, secret: str = "") -> None:
-        """``secret``, the bot's token, seals what is handed in; a worker knows it, too."""
+    def __init__(self, redis: Redis, *, secret: str = "", bot_id: int | None = None) -> None:
+        """``secret``, the bot's token, seals what is handed in; a worker knows it, too. ``bot_id``: see is_ours."""
         self.redis = redis
+        self._bot_id = bot_id
         self._seal = Seal(secret)
         texts = {file.name: file.read_text("utf-8") for file in SCRIPTS.iterdir() if file.name.endswith(".lua")}
         self._scripts = {
@@ -105,6 +106,17 @@ class JobStore:
             raise RedisError(f"the record of {wish.job_id} is gone")
         return Accepted(job=job, fresh=answer == "fresh", place=self.place(job))
 
+    def is_ours(self, job: Job) -> bool:
+        """Whether the bot of this store took the job in; the numbers of another bot's jobs name none of our messages.
+
+        A Redis is one bot's, but may have jobs of the one before. Without a ``bot_id`` all are ours.
+        """
+        return job.is_of(self._bot_id)
+
+    @property
+    def _our_prefix(self) -> str:
+        return "" if self._bot_id is None else f"{self._bot_id}:"
+
     def attach_status(self, job_id: str, status_message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""
         state = self._run("attach", job_id, status_message_id)
@@ -121,7 +133,7 @@ class JobStore:
 
         ``said_in`` is the chat and message of the wish: pictures sent to that chat after it are left alone, since a bot
         that died before it could confirm the wish meets it again. A job in state ``delivering`` is in the answer but
-        goes on: its result is already on its way.
+        goes on: its result is already on its way. Jobs of another bot are stopped, but not in the answer.
         """
         ids = sorted(cast("set[str]", self.redis.smembers(f"restora:user:{user_id}")))
         parts = (ids[first : first + JOBS_AT_ONCE] for first in range(0, len(ids), JOBS_AT_ONCE))
@@ -131,9 +143,10 @@ class JobStore:
         self, user_id: int, running_for_ms: int, said_in: tuple[int, int] | None, job_ids: Sequence[str]
     ) -> list[Cancelled]:
         place, tell_after_ms = said_in or ("", ""), _ms(TELL_AGAIN_AFTER_S)
-        answer = self._run("cancel", user_id, running_for_ms, RECORD_LIFETIME_S, *place, tell_after_ms, *job_ids)
-        jobs = self._get_all(answer[::2])
-        return [Cancelled(job=job, was=JobState(was)) for job, was in zip(jobs, answer[1::2], strict=True) if job]
+        known = (running_for_ms, RECORD_LIFETIME_S, *place, tell_after_ms, self._our_prefix)
+        answer = self._run("cancel", user_id, *known, *job_ids)
+        met = zip(self._get_all(answer[::2]), answer[1::2], strict=True)
+        return [Cancelled(job=job, was=JobState(was)) for job, was in met if job and self.is_ours(job)]
 
     def forget(
         self, user_id: int, *, met: list[Job] | None = None, said_in: tuple[int, int] | None = None
@@ -150,15 +163,20 @@ class JobStore:
         met = [] if met is None else met
         # An answer that gets lost takes records along that nobody else will ever show as stopped.
         known = {job.id for job in met}
-        met += [job for job in self.open_jobs(user_id) if job.id not in known and not _was_sent_after(said_in, job)]
+        met += [job for job in self.open_jobs(user_id) if job.id not in known and not self._is_spared(job, said_in)]
         passed_over, place = 0, said_in or ("", "")
         while True:
-            looked_at, spared, records = self._run("forget", user_id, FORGOTTEN_AT_ONCE, passed_over, *place)
+            looked_at, spared, records = self._run(
+                "forget", user_id, FORGOTTEN_AT_ONCE, passed_over, *place, self._our_prefix
+            )
             passed_over += spared
             as_they_were = {job.id: job for job in map(_job, records) if job is not None}
             met[:] = [as_they_were.pop(job.id, job) for job in met] + list(as_they_were.values())
             if not looked_at:
                 return met
+
+    def _is_spared(self, job: Job, said_in: tuple[int, int] | None) -> bool:
+        return said_in is not None and self.is_ours(job) and job.chat_id == said_in[0] and job.message_id > said_in[1]
 
     def rewrite_log(self) -> bool:
         """Have Redis write its append-only file anew when it still has what was forgotten; tells whether it began.
@@ -387,10 +405,6 @@ class JobStore:
 def _with_parts(script: str) -> str:
     """A script behind the parts it names in lines such as ``-- with parts/tally.lua``."""
     return "".join((SCRIPTS / name).read_text("utf-8") for name in PART_LINE.findall(script)) + script
-
-
-def _was_sent_after(said_in: tuple[int, int] | None, job: Job) -> bool:
-    return said_in is not None and job.chat_id == said_in[0] and job.message_id > said_in[1]
 
 
 def _job(flat: Sequence[str]) -> Job | None:

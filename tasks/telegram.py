@@ -8,6 +8,7 @@ Limits and error wording: https://core.telegram.org/bots/api and https://core.te
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, SSLError
 
 from models.stopping import never
 
@@ -230,11 +231,11 @@ def _body(response: requests.Response, max_bytes: int, should_stop: Callable[[],
 
 
 def _found_nobody(error: requests.RequestException) -> bool:
-    """Whether there was not even a connection on which the call could have left."""
+    """Whether the call cannot have left: there was no connection, or nobody at its end whom we trust."""
     cause = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(error, requests.exceptions.SSLError) or isinstance(
-        cause, NewConnectionError | ConnectTimeoutError
-    )
+    if isinstance(cause, SSLError):  # of these most may come as well while the answer is read
+        cause = cause.args[0] if cause.args else None
+    return isinstance(cause, NewConnectionError | ConnectTimeoutError | ssl.SSLCertVerificationError)
 
 
 def _patience_s(upload: tuple[str, bytes, str] | None) -> float:

@@ -119,6 +119,9 @@ class Texts:
                 "This picture needs more memory than there is. Please send a smaller version of it."
             ),
             "telegram": self._("Telegram did not take the result. Please send the picture again in a few minutes."),
+            "unconfirmed": self._(
+                "I could not find out whether the result reached you. If it is not here, please send the picture again."
+            ),
             "not_genuine": self._("I cannot be sure any more whose picture this is. Please send it again."),
             "internal": self._("Something went wrong on our side. Please send the picture again later."),
         }

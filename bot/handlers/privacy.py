@@ -28,8 +28,9 @@ async def explain(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 async def forget(message: Message, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     met = await jobs.forget(owner_id(message), said_in=(message.chat.id, message.message_id))
-    on_their_way = [job for job in met if job.state is JobState.DELIVERING]
-    stopped = [job for job in met if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
+    ours = [job for job in met if job.is_of(bot.id)]  # of another bot's we know no messages
+    on_their_way = [job for job in ours if job.state is JobState.DELIVERING]
+    stopped = [job for job in ours if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
     text = texts.forgotten(len(met), stopped=len(stopped), on_their_way=len(on_their_way))
     outbox.post(message.chat.id, lambda: message.answer(text))
     post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)

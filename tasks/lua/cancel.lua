@@ -2,11 +2,13 @@
 -- and cannot deliver before that. A job whose result is on its way is left alone.
 -- with parts/tally.lua
 -- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, chat and message of the
---       wish ('': not said in a chat), ms after which the janitor tells the owner, job id, ...
--- What was sent to that chat after the wish is left alone: a bot that died may meet the wish a second time.
+--       wish ('': not said in a chat), ms after which the janitor tells the owner, what the ids of this bot's
+--       jobs begin with, job id, ...
+-- What was sent to that chat after the wish is left alone: a bot that died may meet the wish a second time. Another bot's
+-- messages have other numbers.
 -- Answer: {id, state before, id, state before, ...}
 local user = 'restora:user:' .. ARGV[1]
-local ids = {unpack(ARGV, 7)}
+local ids = {unpack(ARGV, 8)}
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer, stopped = {}, false
@@ -15,7 +17,8 @@ for _, id in ipairs(ids) do
     local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms', 'chat_id', 'message_id')
     local state = held[1]
     local old_enough = ARGV[2] == '0' or (state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2]))
-    local sent_later = held[6] == ARGV[4] and tonumber(held[7]) > tonumber(ARGV[5])
+    local is_ours = string.sub(id, 1, #ARGV[7]) == ARGV[7]
+    local sent_later = is_ours and held[6] == ARGV[4] and tonumber(held[7]) > tonumber(ARGV[5])
     if state and held[2] == ARGV[1] and old_enough and not sent_later then
         if state == 'queued' or state == 'running' then
             redis.call('ZREM', 'restora:leases', id)

@@ -2,7 +2,7 @@
 -- A record goes with everything about it in one step; the scripts that workers call do nothing for one that is gone.
 -- with parts/tally.lua
 -- ARGV: user id, how many records to take at most (a script holds everybody up; ask again until none were looked at), how
---       many to pass over, chat and message of the wish ('': not said in a chat)
+--       many to pass over, chat and message of the wish ('': not said in a chat), what the ids of this bot's jobs begin with
 -- What was sent to that chat after the wish is spared: a bot that died may meet the wish a second time.
 -- Answer: {how many were looked at, how many of these were spared, {{field, value, ...} of the record as it was, ...}}
 local user, records = 'restora:user:' .. ARGV[1], 'restora:records:' .. ARGV[1]
@@ -19,7 +19,8 @@ for _, id in ipairs(ids) do
     local job = 'restora:job:' .. id
     local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'chat_id', 'message_id')
     local is_theirs = held[1] and held[2] == ARGV[1]
-    if is_theirs and held[5] == ARGV[4] and tonumber(held[6]) > tonumber(ARGV[5]) then
+    local is_ours = string.sub(id, 1, #ARGV[6]) == ARGV[6] -- another bot's messages have other numbers
+    if is_theirs and is_ours and held[5] == ARGV[4] and tonumber(held[6]) > tonumber(ARGV[5]) then
         spared = spared + 1
     else
         redis.call('ZREM', records, id) -- first a write that a full Redis allows: whoever wants to go may go

@@ -11,6 +11,7 @@ from emulator import Slow
 from tasks.messages import JobState
 from tasks.store import RECORD_LIFETIME_S, UPDATE_REMEMBERED_S
 from tests.bot.test_conversations import id_of, job_of, jpeg
+from tests.tasks.conftest import UNLIMITED, wish
 from tests.traces import traces_in_redis
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -95,6 +96,21 @@ async def test_a_picture_forgotten_before_its_status_message_left_is_not_shown_a
     await user.sees(status, containing=en.cancelled())
     assert status.buttons == ()
     assert traces_of(world, user.id) == []
+
+
+@pytest.mark.parametrize("command", ["/restart", "/forget"])
+async def test_a_job_of_another_bot_ends_without_a_word_in_our_messages(world, command):
+    user, store = world.telegram.user("Two"), world.stack.store
+    await user.sends_text("hello")
+    answer = await user.receives_text(containing="pictures")
+    others = store.submit(wish(user.id, 10_000), **UNLIMITED).job
+    store.attach_status(others.id, answer.message_id)
+    await user.sends_text(command)
+    said = en.restarted(0, on_their_way=0) if command == "/restart" else en.forgotten(1, stopped=0, on_their_way=0)
+    await user.receives_text(containing=said)
+    await asyncio.sleep(0.3)  # words about stopped pictures come after the answer
+    assert store.open_jobs(user.id) == []
+    assert [call for call in world.telegram.calls_of("editMessageText") if call.chat_id == user.id] == []
 
 
 async def test_the_button_of_a_forgotten_picture_does_no_harm(world):

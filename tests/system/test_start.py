@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -140,7 +141,8 @@ async def test_a_worker_whose_token_is_revoked_ends_and_says_what_to_do(tmp_path
         worker = stack.start_worker()
         await stack.workers_are_ready(worker)
         telegram.state.token = telegram.token + "x"
-        job = stack.store.submit(wish(telegram.user("Ann").id, 1), **UNLIMITED).job
+        theirs = replace(wish(telegram.user("Ann").id, 1), bot_id=telegram.state.bot.id)
+        job = stack.store.submit(theirs, **UNLIMITED).job
         stack.store.cancel(job.user_id, job.id)
         stack.store.redis.zadd("restora:untold", {job.id: 1})  # as when a bot died before it could say so
         async with asyncio.timeout(30):

@@ -23,7 +23,7 @@ from tasks.lease import Lease
 from tasks.messages import JobState, RestorePhoto
 from tasks.restore import Workshop
 from tasks.settings import WorkerSettings
-from tasks.store import TELL_AGAIN_AFTER_S
+from tasks.store import TELL_AGAIN_AFTER_S, JobStore
 from tasks.telegram import TelegramBusyError, TelegramClient, TelegramError, TelegramRefusalError, TokenRejectedError
 from tasks.texts import Texts
 from tests.tasks.conftest import UNLIMITED, wish
@@ -154,6 +154,25 @@ async def test_a_token_revoked_before_the_delivery_costs_no_result_and_no_flag(t
     assert (now.state, now.tries, now.resent, bench.untold()) == (JobState.QUEUED, 0, False, [])
 
 
+async def test_after_a_token_was_revoked_owners_of_what_waited_are_asked_to_send_it_again(telegram, bench):
+    ann, ben = telegram.user("Ann"), telegram.user("Ben")
+    bench.store = JobStore(bench.store.redis, secret=telegram.token)
+    before = await bench.a_job(ann)
+    old = bench.workshop()
+    telegram.state.token = with_secret(telegram, "n" * 35)  # which does to the one before what /revoke does
+    assert await run(old)
+    assert bench.now(before).state is JobState.QUEUED
+    bench.store = JobStore(bench.store.redis, secret=telegram.token)
+    after = await bench.a_job(ben)
+    new = bench.workshop()
+    assert [await run(new), await run(new)] == [True, True]
+    await ben.receives_text(containing="ready")
+    assert [message.text for message in from_bot(ann.chat)] == [Texts("en").failed("not_genuine")]
+    assert "send it again" in from_bot(ann.chat)[0].text
+    assert (bench.now(before).state, bench.now(after).state) == (JobState.FAILED, JobState.DONE)
+    assert bench.untold() == []
+
+
 async def test_an_apology_with_a_token_telegram_rejects_stays_due(telegram, bench):
     job = await bench.a_job(telegram.user("Ann"))
     bench.store.finish(bench.store.claim(["restore"], worker="w", lease_s=5), JobState.FAILED, error="timeout")
@@ -186,7 +205,7 @@ def test_both_ways_to_reject_a_token_are_known(status):
 async def test_a_job_of_another_bot_is_put_aside_untouched(telegram, bench):
     bench.store.submit(wish(1, 1), **UNLIMITED)
     bench.store.redis.hset("restora:job:9:1:1", "status_message_id", 7)
-    assert await run(bench.workshop(bot_id=telegram.state.bot.id))
+    assert await run(bench.workshop(store=JobStore(bench.store.redis, bot_id=telegram.state.bot.id)))
     now = bench.store.get("9:1:1")
     assert (now.state, now.tries, bench.aside(), telegram.calls) == (JobState.QUEUED, 0, ["9:1:1"], [])
 
@@ -235,8 +254,9 @@ async def test_a_send_is_repeated_three_times_at_most_and_then_the_job_ends(tele
     workshop = bench.workshop()
     await run(workshop)
     now = bench.now(job)
-    assert (now.state, now.error, now.resent) == (JobState.FAILED, "telegram", True)
-    assert sum(message.kind == "document" for message in from_bot(user.chat)) == 3
+    assert (now.state, now.error, now.resent) == (JobState.FAILED, "unconfirmed", True)
+    assert [message.kind for message in from_bot(user.chat)] == ["document"] * 3 + ["text"]
+    assert "whether the result reached you" in from_bot(user.chat)[-1].text
 
 
 async def test_sends_of_deliveries_before_count_towards_the_three(telegram, bench):
@@ -253,6 +273,16 @@ async def test_sends_of_deliveries_before_count_towards_the_three(telegram, benc
     await run(bench.workshop())  # another worker
     assert bench.now(job).state is JobState.FAILED
     assert sum(message.kind == "document" for message in from_bot(user.chat)) == 3
+
+
+@pytest.mark.parametrize(("unknown", "error"), [(True, "unconfirmed"), (False, "telegram")])
+async def test_nobody_says_that_a_result_was_not_taken_where_a_send_before_may_have_brought_it(store, unknown, error):
+    store.submit(wish(1, 1), **UNLIMITED)
+    job = store.claim(["restore"], worker="w", lease_s=5)
+    lease, fake = Lease(store, job, lease_s=5, timeout_s=60), FakeDoor(None)
+    lease.unknown_sends = int(unknown)
+    endings.Endings(store, fake, ring=lambda _: None).fail(lease, "telegram")
+    assert (store.get(job.id).error, fake.said) == (error, [(Texts("en").failed(error), job.id)])
 
 
 @pytest.mark.parametrize("with_status", [True, False])
@@ -465,6 +495,15 @@ async def test_jobs_put_aside_together_do_not_come_back_together_nor_too_early(s
     due = [score / 1000 - began for _, score in store.redis.zrange("restora:aside", 0, -1, withscores=True)]
     assert min(due) >= 30
     assert 1 < max(due) - min(due) < 20
+
+
+def test_the_longest_silence_is_waited_for_to_its_end(store, submit):
+    holder = endings.Endings(store, FakeDoor(None), ring=lambda _: None)
+    for user in range(20):
+        submit(user + 1, 1)
+        job = store.claim(["restore"], worker="w", lease_s=5)
+        assert holder.put_aside(Lease(store, job, lease_s=5, timeout_s=60), seconds=5000)
+    assert store.sweep(longest_run_s=1e6) == ([], [])
 
 
 def test_pauses_of_many_workers_spread():

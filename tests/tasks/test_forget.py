@@ -124,6 +124,14 @@ def test_what_was_sent_to_that_chat_after_the_wish_is_spared_and_nothing_else(st
     assert of(store, ANN) == []
 
 
+def test_the_notes_of_another_bot_are_forgotten_too_whatever_numbers_its_messages_have(store, submit):
+    ours = JobStore(store.redis, bot_id=8)
+    others = submit(ANN, 500)
+    own = ours.submit(replace(wish(ANN, 3), bot_id=8), **UNLIMITED).job
+    assert sorted(job.id for job in ours.forget(ANN, said_in=(ANN, 4))) == sorted([others.id, own.id])
+    assert of(store, ANN) == []
+
+
 def test_many_pictures_that_are_spared_hide_none_that_is_not(store, submit):
     for message in range(1000, 1000 + FORGOTTEN_AT_ONCE + 1):
         submit(ANN, message)

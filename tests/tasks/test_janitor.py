@@ -281,6 +281,25 @@ def test_owners_of_cancelled_jobs_are_told_where_the_bot_died_before_it_could(st
     assert chat.shown == [("9:1:1", Texts("en").cancelled())]
 
 
+def test_nothing_is_written_about_jobs_of_another_bot_whose_numbers_mean_other_messages(store, submit):
+    ours = JobStore(store.redis, bot_id=8)
+    for user in (1, 2):
+        submit(user, 1)
+    submit(3, 1)
+    store.cancel_all(3)
+    store.redis.zadd("restora:untold", {"9:3:1": 0})
+    chat = Chat()
+    messenger = Messenger(ours, chat)
+    messenger.show_places(("restore",))
+    store.claim(["restore"], worker="w", lease_s=5)
+    messenger.show_places(("restore",))
+    messenger.apologise_for_others()
+    assert chat.shown == []
+    store.redis.zadd("restora:untold", {"9:3:1": 0})
+    Messenger(JobStore(store.redis, bot_id=9), chat).apologise_for_others()
+    assert chat.shown == [("9:3:1", Texts("en").cancelled())]
+
+
 def test_owners_of_jobs_whose_workers_died_are_told_once(store, submit):
     submit(1, 1)
     job = store.claim(["restore"], worker="w", lease_s=5)

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from redis import RedisError
@@ -486,6 +487,18 @@ def test_a_wish_met_a_second_time_leaves_alone_what_was_sent_after_it(store, sub
     assert {one.job.id for one in met} == {"9:1:1", "9:1:3"}
     assert store.get("9:1:5").state is JobState.QUEUED
     assert [one.job.id for one in store.cancel_all(1, said_in=(2, 4))] == ["9:1:5"]  # said elsewhere: it means all
+
+
+def test_jobs_of_another_bot_are_stopped_with_ours_but_their_messages_left_to_it(store, submit):
+    ours = JobStore(store.redis, bot_id=8)
+    for message in (1, 5):
+        submit(1, message)
+    own = ours.submit(replace(wish(1, 2), bot_id=8), **UNLIMITED).job
+    later = ours.submit(replace(wish(1, 6), bot_id=8), **UNLIMITED).job
+    assert [one.job.id for one in ours.cancel_all(1, said_in=(1, 4))] == [own.id]
+    assert [job.id for job in ours.open_jobs(1)] == [later.id]  # 9:1:5 is a number of other messages
+    assert set(store.redis.zrange("restora:untold", 0, -1)) == {"9:1:1", "9:1:5", own.id}  # who is told by its own bot
+    assert ours.cancel(1, "9:1:1") is None
 
 
 def test_the_place_counts_the_jobs_before_and_the_wait_their_seconds(store, submit):
