@@ -284,8 +284,9 @@ def test_what_was_forgotten_counts_as_gone_only_when_the_rewrite_has_succeeded(s
     with pytest.raises(ResponseError):
         store.rewrite_log()
     assert store.redis.exists("restora:forgotten")
+    assert REWRITE_REFUSED_S < store.redis.ttl("restora:rewritten") <= REWRITE_EVERY_S  # each costs memory and disk
     store.redis.config_set("rdb-key-save-delay", 0)
-    store.redis.delete("restora:rewritten")  # as after half a minute
+    store.redis.delete("restora:rewritten")  # as after ten minutes
     assert store.rewrite_log()
     written_anew(store)
     assert not store.rewrite_log()
