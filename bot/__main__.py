@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiogram import Bot, Dispatcher
@@ -35,6 +34,7 @@ from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
 from bot.turnstile import Turnstile
+from tasks.absence import Absence
 from tasks.broker import Doorbell, client_app
 from tasks.budget import SendBudget
 from tasks.catalog import SOURCE_LOCALE, closest_locale, locales
@@ -52,10 +52,8 @@ logger = logging.getLogger(__name__)
 REDIS_TIMEOUT_S = 2.0  # updates are handled one by one: a frozen Redis may not hold up everybody for long
 
 
-def build_dispatcher(
-    settings: BotSettings, store: JobStore, *, on_silence: Callable[[], object] = lambda: None
-) -> Dispatcher:
-    """A dispatcher with all handlers and everything they ask for; ``on_silence`` is told that Redis does not answer."""
+def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -> Dispatcher:
+    """A dispatcher with all handlers and everything they ask for."""
     redis_url = settings.redis_url.get_secret_value()
     outbox = Outbox()
     dispatcher = Dispatcher(
@@ -69,7 +67,7 @@ def build_dispatcher(
             user_limit=settings.max_open_jobs_per_user,
             total_limit=settings.max_queued_jobs,
             gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
-            on_silence=on_silence,
+            absence=absence,
         ),
     )
     flood_gate = FloodGate(
@@ -79,7 +77,7 @@ def build_dispatcher(
     )
     dispatcher.update.outer_middleware(Tracing())
     dispatcher.update.outer_middleware(flood_gate)  # before all that costs anything
-    dispatcher.update.outer_middleware(Once(store, outbox))
+    dispatcher.update.outer_middleware(Once(store, outbox, absence))
     dispatcher.message.outer_middleware(Language())
     dispatcher.callback_query.outer_middleware(Language())
     if settings.owner_id is not None:
@@ -127,14 +125,19 @@ async def run(settings: BotSettings) -> None:
     store = JobStore(redis, secret=token, bot_id=settings.bot_id)
     heartbeat = Heartbeat(store)
     session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
+    absence = Absence(store.redis)
     budget = SendBudget(
-        store.redis, bot_id=settings.bot_id, secret=token, messages_per_s=settings.telegram_messages_per_s
+        store.redis,
+        bot_id=settings.bot_id,
+        secret=token,
+        messages_per_s=settings.telegram_messages_per_s,
+        absence=absence,
     )
     session.middleware(Patience())
     session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
     session.middleware(Counting())
-    dispatcher = build_dispatcher(settings, store, on_silence=budget.leave_alone)
+    dispatcher = build_dispatcher(settings, store, absence)
     observatory = _observatory(settings, heartbeat)
     async with Bot(token, session=session) as bot:
         await bot.me()

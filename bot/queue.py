@@ -12,6 +12,7 @@ from typing import TypeVar
 from redis import RedisError, ResponseError
 
 from tasks import metrics
+from tasks.absence import Absence
 from tasks.broker import DEFAULT_QUEUE, GPU_QUEUE, Doorbell
 from tasks.logs import job_context
 from tasks.messages import Accepted, Cancelled, Job, JobState, Refused, RestorePhoto
@@ -19,8 +20,12 @@ from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S = 4.0  # how long an update, and all behind it, wait for Redis before its sender is asked to repeat it
-PROBED_FOR_S = 0.1  # after such a wait was in vain: how long the next ones wait for a sign of life, and how often
+# How long an update, and all behind it, wait for Redis before its sender is asked to repeat it. Twice the patience of a
+# call and a pause, so that it is asked a second time: it may have carried out the first, and told nobody.
+PATIENCE_S = 5.0
+LATE_PATIENCE_S = 600.0  # for what Redis may still carry out although nobody waits for its answer any more
+LATE_LOOKS_S = (0.0, 1.0, 4.0)  # pauses; a Redis that wakes up need not do first what it was told first
+LOOKS_WHETHER_BACK_EVERY_S = 0.25
 TOLD_PATIENCE_S = 8.0
 STATUS_PATIENCE_S = 120.0  # nobody waits for this one but its own chat, and a status nobody knows of stays for ever
 RETRIED_AFTER_S = 0.5
@@ -33,16 +38,16 @@ class QueueUnavailableError(Exception):
     """Redis did not answer for as long as we wait for it, or refused."""
 
 
-class _UnansweredError(QueueUnavailableError):
-    """Redis did not answer."""
+class UnansweredError(QueueUnavailableError):
+    """Redis was asked and did not answer; when it wakes up it may do what it was asked all the same."""
 
 
 class JobQueue:
     """Takes pictures in and stops them. Every method raises ``QueueUnavailableError`` when Redis stays away.
 
     Handlers wait for it while nobody else's update is handled, so they do not wait for long, not one after the other,
-    and not at all for a Redis that answers, but takes nothing since it is full. :meth:`attach_status` and
-    :meth:`mark_told` are for the background.
+    and not at all for a Redis that answers, but takes nothing since it is full. :meth:`attach_status`,
+    :meth:`mark_told` and what is called late are for the background.
     """
 
     def __init__(
@@ -53,34 +58,45 @@ class JobQueue:
         user_limit: int,
         total_limit: int,
         gpu_queue_from_pixels: int,
-        on_silence: Callable[[], object] = lambda: None,
+        absence: Absence,
     ) -> None:
-        """``on_silence`` is called when Redis does not answer, so that others need not find that out by waiting."""
+        """``absence`` is shared with others who wait for Redis, so that they need not do so one after the other."""
         self._store = store
         self._bell = bell
         self._user_limit = user_limit
         self._total_limit = total_limit
         self._gpu_queue_from_pixels = gpu_queue_from_pixels
-        self._on_silence = on_silence
+        self._absence = absence
         self._has_gpu_worker = False
         self._workers_known_until = 0.0
-        self._is_silent = False
-        self._probe: asyncio.Future[object] | None = None
-        self._probed_at = 0.0
 
     async def submit(self, wish: RestorePhoto) -> Accepted | Refused:
         """Take a picture in and ring for a worker; the same message twice is one job."""
+        return await self._at_the_counter(lambda: self._submit(wish))
 
-        def submit() -> Accepted | Refused:
-            routed = replace(wish, queue=self._queue_for(wish))
-            answer = self._store.submit(routed, user_limit=self._user_limit, total_limit=self._total_limit)
-            # Also for a known job: this may be the second try of a call whose first answer got lost.
-            if isinstance(answer, Accepted) and answer.job.state is JobState.QUEUED:
-                self._bell.ring(answer.job.queue)
-            _note(answer)
-            return answer
+    async def submitted_late(self, wish: RestorePhoto) -> Accepted | None:
+        """Wait for Redis after :meth:`submit` was not answered; None unless it took the picture in all the same.
 
-        return await self._at_the_counter(submit)
+        Not handed in anew: its sender was asked to do that.
+        """
+        if not await self._is_back():
+            return None
+        for pause_s in LATE_LOOKS_S:
+            await asyncio.sleep(pause_s)
+            if await _patiently(lambda: self._store.get(wish.job_id), seconds=TOLD_PATIENCE_S) is not None:
+                logger.info("Redis took in late what its sender was asked to repeat")
+                answer = await _patiently(lambda: self._submit(wish), seconds=TOLD_PATIENCE_S)  # rings for it
+                return answer if isinstance(answer, Accepted) else None
+        return None
+
+    def _submit(self, wish: RestorePhoto) -> Accepted | Refused:
+        routed = replace(wish, queue=self._queue_for(wish))
+        answer = self._store.submit(routed, user_limit=self._user_limit, total_limit=self._total_limit)
+        # Also for a known job: this may be the second try of a call whose first answer got lost.
+        if isinstance(answer, Accepted) and answer.job.state is JobState.QUEUED:
+            self._bell.ring(answer.job.queue)
+        _note(answer)
+        return answer
 
     async def attach_status(self, job: Job, message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""
@@ -106,34 +122,43 @@ class JobQueue:
         """Note that the owner of a cancelled job knows; else a janitor tells them."""
         await _patiently(lambda: self._store.mark_told(job), seconds=TOLD_PATIENCE_S)
 
-    async def forget(self, user_id: int, *, said_in: tuple[int, int] | None = None) -> list[Job]:
+    async def forget(self, user_id: int, *, met: list[Job], said_in: tuple[int, int] | None = None) -> list[Job]:
         """Delete everything about this user; tells the records as they were; see the store's."""
-        met: list[Job] = []
         return await self._at_the_counter(lambda: self._store.forget(user_id, met=met, said_in=said_in))
+
+    async def forget_late(
+        self, user_id: int, *, met: list[Job], said_in: tuple[int, int] | None = None
+    ) -> list[Job] | None:
+        """Wait for Redis and finish what :meth:`forget` had begun; None unless that knew of open jobs.
+
+        Redis may have deleted these by then, and nobody else will ever show them as stopped.
+        """
+        if not met or not await self._is_back():
+            return None
+        return await _patiently(
+            lambda: self._store.forget(user_id, met=met, said_in=said_in), seconds=STATUS_PATIENCE_S
+        )
 
     async def _at_the_counter(self, call: Callable[[], T]) -> T:
         """Run a blocking call in a thread while all other updates wait."""
-        if self._is_silent and not await self._answers_again():
+        if self._absence.outlasts(PATIENCE_S):
             raise QueueUnavailableError("Redis still does not answer")
+        began = time.monotonic()
+        patience_s = PATIENCE_S - (self._absence.silent_for_s or 0.0)
         try:
-            return await _patiently(call, seconds=PATIENCE_S, takes_no_for_an_answer=True)
-        except _UnansweredError:
-            self._is_silent = True
-            self._on_silence()
+            return await _patiently(call, seconds=patience_s, takes_no_for_an_answer=True)
+        except UnansweredError as unanswered:
+            if isinstance(error := unanswered.__cause__, RedisError):
+                self._absence.note(error, since=began)
             raise
 
-    async def _answers_again(self) -> bool:
-        """Whether Redis is back; it is asked beside the updates, since a silent one keeps whoever asks for seconds."""
-        if self._probe is None and time.monotonic() - self._probed_at > PROBED_FOR_S:
-            probe: asyncio.Future[object] = asyncio.ensure_future(asyncio.to_thread(self._store.redis.ping))
-            probe.add_done_callback(self._note_probe)
-            self._probe = probe
-            await asyncio.wait([probe], timeout=PROBED_FOR_S)
-        return not self._is_silent
-
-    def _note_probe(self, probe: asyncio.Future[object]) -> None:
-        self._is_silent = probe.cancelled() or probe.exception() is not None
-        self._probe, self._probed_at = None, time.monotonic()
+    async def _is_back(self) -> bool:
+        deadline = time.monotonic() + LATE_PATIENCE_S
+        while self._absence.silent_for_s is not None:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(LOOKS_WHETHER_BACK_EVERY_S)
+        return True
 
     def _queue_for(self, wish: RestorePhoto) -> str:
         if wish.pixels < self._gpu_queue_from_pixels:
@@ -179,6 +204,6 @@ async def _patiently(call: Callable[[], T], *, seconds: float, takes_no_for_an_a
                 raise QueueUnavailableError(str(error)) from error
             now = time.monotonic()
             if now + RETRIED_AFTER_S + (now - began) > deadline:
-                raise _UnansweredError(str(error)) from error
+                raise UnansweredError(str(error)) from error
             logger.warning("Redis does not answer, waiting for it: %s", error)
             await asyncio.sleep(RETRIED_AFTER_S)

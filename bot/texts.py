@@ -60,9 +60,9 @@ class BotTexts(Texts):
         return self._(
             "🔒 What I keep about you\n\n"
             "Your pictures: nothing. I hold a picture and its result in memory while I work on it, never on a disk.\n\n"
-            "For every picture, a note: the numbers of you, of this chat and of the messages, your language, Telegram's"
-            " name for the file and the name you gave it, its size, when it came and how it went. The note is deleted"
-            " {days} days after the picture is done.\n\n"
+            "For every picture, a note: the numbers of you, of this chat and of the messages, your language, the size"
+            " of the picture, when it came and how it went. Until the picture is done also Telegram's name for the file"
+            " and the name you gave it. The note is deleted {days} days after that.\n\n"
             "For every message, its number at Telegram, for {hours} hours, so that none is answered twice. It does not"
             " say whose it is.\n\n"
             "Log: what was done when, without pictures, names and numbers of people or chats.\n\n"

@@ -29,11 +29,12 @@ from typing import Any
 
 from redis import Redis, RedisError
 
+from tasks.absence import Absence
+
 logger = logging.getLogger(__name__)
 
 MESSAGES_PER_S = 25.0  # with a burst of a fifth of it: 30 in any second; paid broadcasts go up to 1000
 PATIENT_FOR_S = 2.0
-REDIS_LEFT_ALONE_S = 3.0  # after it did not answer: every question would cost seconds
 CHATS_KEPT = 1000
 
 
@@ -146,16 +147,25 @@ class SendBudget:
     """The budget of a bot. Blocking, for milliseconds; may be shared between threads. Raises nothing."""
 
     def __init__(
-        self, redis: Redis | None, *, bot_id: int, secret: str = "", messages_per_s: float = MESSAGES_PER_S
+        self,
+        redis: Redis | None,
+        *,
+        bot_id: int,
+        secret: str = "",
+        messages_per_s: float = MESSAGES_PER_S,
+        absence: Absence | None = None,
     ) -> None:
-        """Without ``redis`` the process has only its own count. With ``secret``, the token, chats get pseudonyms."""
+        """Without ``redis`` the process has only its own count. With ``secret``, the token, chats get pseudonyms.
+
+        ``absence``, of this very ``redis``, is shared with others who wait for it.
+        """
         self._bot_id = bot_id
         self._secret = secret.encode()
         self._all_chats = _over_all(messages_per_s)
         self._own = OwnCount(messages_per_s)
         self._redis = redis
         self._scripts = {name: redis.register_script(_source(name)) for name in ("send", "silence")} if redis else {}
-        self._left_alone_until = 0.0 if redis else math.inf
+        self._absence = absence or (Absence(redis) if redis else None)
 
     def ask(self, chat_id: int, importance: Importance, *, waited_s: float = 0.0, at_once: bool = False) -> Turn:
         """Ask for the turn of a message, and count it if it is granted.
@@ -184,18 +194,15 @@ class SendBudget:
     def silence_s(self, chat_id: int) -> float:
         """Seconds until a chat that wants silence may be written to again."""
         own_s = self._own.silence_s(chat_id)
-        if own_s > 0 or self._redis is None or time.monotonic() < self._left_alone_until:
+        if own_s > 0 or self._redis is None or self._absence is None or self._absence.lasts:
             return own_s
+        began = time.monotonic()
         try:
             left_ms = self._redis.pttl(f"restora:silence:{self._bot_id}:{self._name(chat_id)}")
         except RedisError as error:
-            self._leave_alone(error)
+            self._note(self._absence, error, began)
             return own_s
         return max(own_s, left_ms / 1000)
-
-    def leave_alone(self) -> None:
-        """Go on by this process's own count for a moment: somebody else has waited for Redis in vain."""
-        self._left_alone_until = max(self._left_alone_until, time.monotonic() + REDIS_LEFT_ALONE_S)
 
     def _name(self, chat_id: int) -> str:
         """A chat's pseudonym: Redis's file has what was written there long after it ran out."""
@@ -203,17 +210,18 @@ class SendBudget:
         return base64.b32encode(digest)[:16].decode().lower()
 
     def _run(self, script: str, *args: object) -> Any:
-        if time.monotonic() < self._left_alone_until:
+        if self._absence is None or self._absence.lasts:
             return None
+        began = time.monotonic()
         try:
             return self._scripts[script](args=[self._bot_id, *map(str, args)])
         except RedisError as error:
-            self._leave_alone(error)
+            self._note(self._absence, error, began)
             return None
 
-    def _leave_alone(self, error: RedisError) -> None:
+    def _note(self, absence: Absence, error: RedisError, began: float) -> None:
         logger.warning("sending by this process's own count, Redis does not do its part: %s", error)
-        self.leave_alone()
+        absence.note(error, since=began)
 
 
 def _over_all(messages_per_s: float) -> Rate:

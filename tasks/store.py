@@ -53,7 +53,7 @@ SCRIPTS = resources.files("tasks") / "lua"
 PART_LINE = re.compile(r"^-- with (parts/\w+\.lua)$", re.MULTILINE)
 FORGOTTEN_AT_ONCE = 100  # records; a script holds everybody up
 REWRITE_EVERY_S = 600  # at most: writing Redis's file anew costs memory and disk
-REWRITE_REFUSED_S = 30  # after which it is tried again
+REWRITE_REFUSED_S = 30  # after which it is tried again; one that Redis refuses costs nothing
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
@@ -181,7 +181,7 @@ class JobStore:
     def rewrite_log(self) -> bool:
         """Have Redis write its append-only file anew when it still has what was forgotten; tells whether it began.
 
-        At most once in ``REWRITE_EVERY_S``, however often somebody asks to be forgotten.
+        At most once in ``REWRITE_EVERY_S``, however often somebody asks to be forgotten and whether or not it succeeds.
 
         What was forgotten is noted until a later call finds that Redis has finished, and that nobody was forgotten
         since it began: it may fail for want of memory or disk long after it said that it had begun.
@@ -193,9 +193,13 @@ class JobStore:
         if self._is_rewriting_log():
             return False
         forgotten = self.redis.get("restora:forgotten")
-        if forgotten is None or not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_REFUSED_S):
+        if forgotten is None or not self.redis.set("restora:rewritten", 1, nx=True, ex=REWRITE_EVERY_S):
             return False
-        self.redis.bgrewriteaof()
+        try:
+            self.redis.bgrewriteaof()
+        except ResponseError:
+            self.redis.expire("restora:rewritten", REWRITE_REFUSED_S)
+            raise
         self.redis.set("restora:rewriting", f"{self._run_of_redis()} {int(forgotten)}")
         return True
 

@@ -9,7 +9,7 @@ from aiogram.types import Message
 from bot.intake import RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import Refusals
 from bot.outbox import Outbox
-from bot.queue import JobQueue
+from bot.queue import JobQueue, UnansweredError
 from bot.status import show_status
 from bot.texts import BotTexts
 from tasks import metrics
@@ -42,11 +42,25 @@ async def accept(
             metrics.count("restora_messages_refused", reason=picture)
             _refuse(message, picture, texts.refusal(picture), refusals, outbox)
         return
-    answer = await jobs.submit(picture)
+    try:
+        answer = await jobs.submit(picture)
+    except UnansweredError:  # whoever handles it asks the sender to repeat it; what turns up all the same is shown
+        outbox.post(
+            f"{message.chat.id}, late", lambda: _show_late(message, picture, texts=texts, jobs=jobs, outbox=outbox)
+        )
+        raise
     if isinstance(answer, Refused):
         text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
         _refuse(message, answer.reason, text, refusals, outbox)
     elif _lacks_status(answer):
+        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
+
+
+async def _show_late(
+    message: Message, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
+) -> None:
+    answer = await jobs.submitted_late(picture)
+    if answer is not None and _lacks_status(answer):
         outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
 

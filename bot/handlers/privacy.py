@@ -8,10 +8,10 @@ from aiogram.types import Message
 
 from bot.intake import owner_id
 from bot.outbox import Outbox
-from bot.queue import JobQueue
+from bot.queue import JobQueue, UnansweredError
 from bot.status import post_cancelled
 from bot.texts import BotTexts
-from tasks.messages import FINAL_STATES, JobState
+from tasks.messages import FINAL_STATES, Job, JobState
 
 
 def router() -> Router:
@@ -26,8 +26,28 @@ async def explain(message: Message, texts: BotTexts, outbox: Outbox) -> None:
     outbox.post(message.chat.id, lambda: message.answer(texts.privacy()))
 
 
-async def forget(message: Message, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.forget(owner_id(message), said_in=(message.chat.id, message.message_id))
+async def forget(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+    owner, said_in = owner_id(message), (message.chat.id, message.message_id)
+    met: list[Job] = []
+
+    def say(met: list[Job]) -> None:
+        _say_forgotten(message, met, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
+
+    async def finish_late() -> None:
+        if await jobs.forget_late(owner, met=met, said_in=said_in) is not None:
+            say(met)
+
+    try:
+        await jobs.forget(owner, met=met, said_in=said_in)
+    except UnansweredError:
+        outbox.post(f"{message.chat.id}, late", finish_late)
+        raise
+    say(met)
+
+
+def _say_forgotten(
+    message: Message, met: list[Job], *, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox
+) -> None:
     ours = [job for job in met if job.is_of(bot.id)]  # of another bot's we know no messages
     on_their_way = [job for job in ours if job.state is JobState.DELIVERING]
     stopped = [job for job in ours if job.state not in {*FINAL_STATES, JobState.DELIVERING}]

@@ -13,20 +13,19 @@ from aiogram.types import Chat, TelegramObject, Update
 from redis import RedisError
 
 from bot.outbox import Outbox
+from tasks.absence import Absence
 from tasks.store import JobStore
 
 logger = logging.getLogger(__name__)
-
-LEFT_ALONE_S = 3.0  # after Redis did not answer: every question would hold up everybody for seconds
 
 
 class Once(BaseMiddleware):
     """Skips updates that were handled before. They count as handled once their answers left: a crash loses none."""
 
-    def __init__(self, store: JobStore, outbox: Outbox) -> None:
+    def __init__(self, store: JobStore, outbox: Outbox, absence: Absence) -> None:
         self._store = store
         self._outbox = outbox
-        self._left_alone_until = 0.0
+        self._absence = absence
 
     async def __call__(
         self,
@@ -47,20 +46,22 @@ class Once(BaseMiddleware):
         return result
 
     async def _was_handled(self, update: str) -> bool:
-        if time.monotonic() < self._left_alone_until:
+        if self._absence.lasts:  # every question would hold up everybody for seconds
             return False
+        began = time.monotonic()
         try:
             return await asyncio.to_thread(self._store.was_handled, update)
         except RedisError as error:
             logger.warning("cannot tell whether update %s is new: %s", update, error)
-            self._left_alone_until = time.monotonic() + LEFT_ALONE_S
+            self._absence.note(error, since=began)
             return False
 
     async def _remember(self, update: str) -> None:
-        if time.monotonic() < self._left_alone_until:  # threads that wait for Redis are few
+        if self._absence.lasts:  # threads that wait for Redis are few
             return
+        began = time.monotonic()
         try:
             await asyncio.to_thread(self._store.mark_handled, update)
         except RedisError as error:
             logger.warning("update %s may be handled again: %s", update, error)
-            self._left_alone_until = time.monotonic() + LEFT_ALONE_S
+            self._absence.note(error, since=began)

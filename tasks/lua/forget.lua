@@ -9,18 +9,23 @@ local user, records = 'restora:user:' .. ARGV[1], 'restora:records:' .. ARGV[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer, spared = {}, 0
+local function is_spared(id, held) -- user, chat and message of a record; another bot's messages have other numbers
+    local is_ours = string.sub(id, 1, #ARGV[6]) == ARGV[6]
+    return is_ours and held[1] == ARGV[1] and held[2] == ARGV[4] and tonumber(held[3]) > tonumber(ARGV[5])
+end
 local ids = redis.call('ZRANGE', records, ARGV[3], ARGV[3] + ARGV[2] - 1)
-if #ids == 0 then -- open jobs of versions that kept no such list
+if #ids == 0 then -- open jobs of versions that kept no such list; those that are spared would come up for ever
     for _, id in ipairs(redis.call('SMEMBERS', user)) do
-        if not redis.call('ZSCORE', records, id) and #ids < tonumber(ARGV[2]) then ids[#ids + 1] = id end
+        local held = redis.call('HMGET', 'restora:job:' .. id, 'user_id', 'chat_id', 'message_id')
+        local is_wanted = not is_spared(id, held) and not redis.call('ZSCORE', records, id)
+        if is_wanted and #ids < tonumber(ARGV[2]) then ids[#ids + 1] = id end
     end
 end
 for _, id in ipairs(ids) do
     local job = 'restora:job:' .. id
     local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'chat_id', 'message_id')
     local is_theirs = held[1] and held[2] == ARGV[1]
-    local is_ours = string.sub(id, 1, #ARGV[6]) == ARGV[6] -- another bot's messages have other numbers
-    if is_theirs and is_ours and held[5] == ARGV[4] and tonumber(held[6]) > tonumber(ARGV[5]) then
+    if is_theirs and is_spared(id, {held[2], held[5], held[6]}) then
         spared = spared + 1
     else
         redis.call('ZREM', records, id) -- first a write that a full Redis allows: whoever wants to go may go

@@ -4,8 +4,7 @@
 -- Answer: 1, or 0 when it has to be written anew once more: it failed, or somebody was forgotten meanwhile
 if redis.call('GET', 'restora:rewriting') ~= ARGV[1] then return 0 end -- another janitor has seen it, too
 redis.call('DEL', 'restora:rewriting')
-if ARGV[2] == '' then return 0 end
-redis.call('SET', 'restora:rewritten', 1, 'EX', ARGV[3])
+redis.call('SET', 'restora:rewritten', 1, 'EX', ARGV[3]) -- also one that failed has cost memory and disk
 if redis.call('GET', 'restora:forgotten') ~= ARGV[2] then return 0 end
 redis.call('DEL', 'restora:forgotten')
 return 1

@@ -249,8 +249,7 @@ def test_a_clock_that_was_put_back_silences_nobody(store, shared):
     assert shared().ask(1, RESULT).wait_s < 10
 
 
-def test_without_redis_sending_goes_on_by_the_count_of_the_process(monkeypatch):
-    monkeypatch.setattr(module, "REDIS_LEFT_ALONE_S", 0.2)
+def test_without_redis_sending_goes_on_by_the_count_of_the_process():
     with running_redis() as server:
         redis = connect(server.url, timeout_s=0.5)
         budget = SendBudget(redis, bot_id=BOT)

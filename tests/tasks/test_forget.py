@@ -140,6 +140,13 @@ def test_many_pictures_that_are_spared_hide_none_that_is_not(store, submit):
     assert len(store.open_jobs(ANN)) == FORGOTTEN_AT_ONCE + 1
 
 
+def test_an_open_job_in_no_list_that_was_sent_after_the_wish_is_spared_and_the_forgetting_ends(store, submit):
+    before, after = submit(ANN, 1), submit(ANN, 11)
+    store.redis.delete(f"restora:records:{ANN}")
+    assert [met.id for met in store.forget(ANN, said_in=(ANN, 10))] == [before.id]
+    assert [job.id for job in store.open_jobs(ANN)] == [after.id]
+
+
 def test_a_full_redis_forgets_all_the_same(store, submit):
     for message in range(3):
         submit(ANN, message)
@@ -285,8 +292,9 @@ def test_what_was_forgotten_counts_as_gone_only_when_the_rewrite_has_succeeded(s
     with pytest.raises(ResponseError):
         store.rewrite_log()
     assert store.redis.exists("restora:forgotten")
+    assert REWRITE_REFUSED_S < store.redis.ttl("restora:rewritten") <= REWRITE_EVERY_S  # each costs memory and disk
     store.redis.config_set("rdb-key-save-delay", 0)
-    store.redis.delete("restora:rewritten")  # as after half a minute
+    store.redis.delete("restora:rewritten")  # as after ten minutes
     assert store.rewrite_log()
     written_anew(store)
     assert not store.rewrite_log()

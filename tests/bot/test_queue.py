@@ -1,0 +1,145 @@
+"""A Redis that falls silent: what it was asked counts once, and what it does late is found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from bot import queue as module
+from bot.__main__ import REDIS_TIMEOUT_S
+from bot.queue import JobQueue, QueueUnavailableError, UnansweredError
+from dev.redis_server import running_redis
+from tasks.absence import Absence
+from tasks.broker import Doorbell, client_app
+from tasks.messages import Accepted, JobState
+from tasks.store import JobStore, connect
+from tests.tasks.conftest import wish
+
+ANN = 7_100_000_001
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """Everybody's patience is a fraction of what it is."""
+    monkeypatch.setattr(module, "PATIENCE_S", 1.2)
+    monkeypatch.setattr(module, "LATE_LOOKS_S", (0.0, 0.2, 0.3))
+    return 0.3
+
+
+def opened(server, timeout_s):
+    store = JobStore(connect(server.url, timeout_s=timeout_s))
+    store.redis.flushdb()
+    jobs = JobQueue(
+        store,
+        Doorbell(client_app(server.url)),
+        user_limit=100,
+        total_limit=100,
+        gpu_queue_from_pixels=10**9,
+        absence=Absence(store.redis),
+    )
+    return store, jobs
+
+
+@contextmanager
+def frozen(server):
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+
+
+async def test_who_is_not_answered_for_longer_than_one_call_waits_is_asked_about_a_second_time(server):
+    store, jobs = opened(server, REDIS_TIMEOUT_S)
+    await jobs.submit(wish(ANN, 1))
+
+    async def wake_up():
+        await asyncio.sleep(REDIS_TIMEOUT_S + 0.8)
+        os.kill(server.process.pid, signal.SIGCONT)
+
+    with frozen(server):
+        waking = asyncio.create_task(wake_up())
+        answer = await jobs.submit(wish(ANN, 2))
+        await waking
+    assert isinstance(answer, Accepted)
+    assert len(store.open_jobs(ANN)) == 2
+
+
+async def test_a_picture_that_was_taken_in_after_its_sender_was_sent_away_is_found_and_rung_for(server, hasty):
+    store, jobs = opened(server, hasty)
+    await jobs.submit(wish(ANN, 1))
+    with frozen(server):
+        with pytest.raises(UnansweredError):
+            await jobs.submit(wish(ANN, 2))
+        hints = asyncio.create_task(asyncio.to_thread(store.hints, "restore"))
+        began = time.monotonic()
+        with pytest.raises(QueueUnavailableError) as refusal:
+            await jobs.submit(wish(ANN, 3))
+        assert time.monotonic() - began < hasty  # the next ones need not find out by waiting
+        assert not isinstance(refusal.value, UnansweredError)
+        late = asyncio.create_task(jobs.submitted_late(wish(ANN, 2)))
+        await asyncio.sleep(0.2)
+        assert not late.done()
+        await asyncio.wait([hints])
+        assert hints.exception() is not None
+    answer = await late
+    assert answer is not None
+    assert (answer.job.message_id, answer.job.state, answer.fresh) == (2, JobState.QUEUED, False)
+    assert store.hints("restore") == 2
+    assert len(store.open_jobs(ANN)) == 2
+    assert isinstance(await jobs.submit(wish(ANN, 3)), Accepted)
+
+
+async def test_a_picture_that_redis_never_heard_of_is_not_handed_in_behind_its_senders_back(server, hasty):
+    store, jobs = opened(server, hasty)
+    store.redis.connection_pool.disconnect()  # no connection is left that would have what was written to it
+    with frozen(server):
+        with pytest.raises(UnansweredError):
+            await jobs.submit(wish(ANN, 1))
+        late = asyncio.create_task(jobs.submitted_late(wish(ANN, 1)))
+        await asyncio.sleep(0.1)
+    assert await late is None
+    assert store.open_jobs(ANN) == []
+
+
+async def test_a_forgetting_that_redis_did_not_answer_is_finished_with_the_jobs_it_knew_of(server, hasty, monkeypatch):
+    store, jobs = opened(server, hasty)
+    answer = await jobs.submit(wish(ANN, 1))
+    run, met = store._run, []
+
+    def freeze_and_run(*args):
+        os.kill(server.process.pid, signal.SIGSTOP)
+        return run(*args)
+
+    monkeypatch.setattr(store, "_run", freeze_and_run)
+    try:
+        with pytest.raises(UnansweredError):
+            await jobs.forget(ANN, met=met, said_in=(ANN, 10))
+    finally:
+        monkeypatch.setattr(store, "_run", run)
+        os.kill(server.process.pid, signal.SIGCONT)
+    assert [(job.id, job.state) for job in met] == [(answer.job.id, JobState.QUEUED)]
+    assert await jobs.forget_late(ANN, met=met, said_in=(ANN, 10)) == met
+    assert [job.id for job in met] == [answer.job.id]
+    assert store.get(answer.job.id) is None
+
+
+async def test_a_forgetting_that_had_not_begun_is_left_to_who_wants_it(server, hasty):
+    store, jobs = opened(server, hasty)
+    await jobs.submit(wish(ANN, 1))
+    met = []
+    with frozen(server), pytest.raises(UnansweredError):
+        await jobs.forget(ANN, met=met)
+    assert await jobs.forget_late(ANN, met=met) is None
+    assert len(store.open_jobs(ANN)) == 1
