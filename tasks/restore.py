@@ -215,8 +215,8 @@ class Workshop:
         try:
             with _timed("deliver"):
                 silent = self._deliver(delivering, restored, lease)
-        except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
-            self._kept.put(job.id, restored)
+        except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, and to this worker first
+            lease.result_is_kept = self._kept.put(job.id, restored)
             raise
         except CalledOffError:
             self._drop(delivering, lease)

@@ -20,7 +20,7 @@ from tasks.app import check_token
 from tasks.budget import SendBudget
 from tasks.door import TelegramDoor
 from tasks.lease import Lease
-from tasks.messages import JobState, RestorePhoto
+from tasks.messages import JobState, RestorePhoto, WorkerCard
 from tasks.restore import Workshop
 from tasks.settings import WorkerSettings
 from tasks.store import TELL_AGAIN_AFTER_S
@@ -465,6 +465,46 @@ async def test_jobs_put_aside_together_do_not_come_back_together_nor_too_early(s
     due = [score / 1000 - began for _, score in store.redis.zrange("restora:aside", 0, -1, withscores=True)]
     assert min(due) >= 30
     assert 1 < max(due) - min(due) < 20
+
+
+async def test_a_result_that_waits_is_not_made_again_by_another_worker(store, bench):
+    made, delivered = [], []
+
+    def restore(*_, **__):
+        made.append(1)
+        return RESULT
+
+    def busy_at_first(job, **_):
+        delivered.append(job.worker)
+        if len(delivered) == 1:
+            raise TelegramBusyError("sendDocument", 30)
+
+    doors = FakeDoor(busy_at_first)
+    keeper, other = (bench.workshop(doors, restore=restore, worker=name) for name in ("keeper", "other"))
+    store.announce(WorkerCard(name="keeper", queues=("restore",), device="cpu", dtype="float32"))
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    await run(keeper)
+    store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=1e6)
+    assert [await run(other), await run(keeper)] == [False, True]
+    assert (bench.now(job).state, delivered, len(made)) == (JobState.DONE, ["keeper", "keeper"], 1)
+
+
+@pytest.mark.parametrize(("silence_s", "fits"), [(30, False), (3000, True)])
+async def test_a_result_that_will_not_be_there_any_more_is_waited_for_by_nobody(
+    store, bench, monkeypatch, silence_s, fits
+):
+    def busy(*_, **__):
+        raise TelegramBusyError("sendDocument", silence_s)
+
+    if not fits:
+        monkeypatch.setattr("tasks.kept.KEPT_BYTES", 1)
+    store.announce(WorkerCard(name="keeper", queues=("restore",), device="cpu", dtype="float32"))
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    await run(bench.workshop(FakeDoor(busy), worker="keeper"))
+    store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=1e6)
+    assert store.claim(["restore"], worker="other", lease_s=5).id == job.id
 
 
 def test_pauses_of_many_workers_spread():
