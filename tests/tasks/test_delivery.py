@@ -490,6 +490,23 @@ async def test_a_result_that_waits_is_not_made_again_by_another_worker(store, be
     assert (bench.now(job).state, delivered, len(made)) == (JobState.DONE, ["keeper", "keeper"], 1)
 
 
+async def test_who_hears_of_a_job_that_is_left_to_another_passes_the_hint_on_and_only_once(store, bench, monkeypatch):
+    monkeypatch.setattr("tasks.restore.PASSED_ON_AFTER_S", 0.1)
+    rung = []
+    other = bench.workshop(FakeDoor(None), worker="other", ring=rung.append)
+    assert not await run(other)  # nothing waits at all
+    store.announce(WorkerCard(name="keeper", queues=("restore",), device="cpu", dtype="float32"))
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    store.release(store.claim(["restore"], worker="keeper", lease_s=5), blameless=True, aside_s=1000, kept=True)
+    store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=1e6)
+    assert [await run(other) for _ in range(3)] == [False] * 3
+    assert rung == []
+    await until(lambda: rung)
+    await asyncio.sleep(0.15)
+    assert rung == ["restore"]
+
+
 @pytest.mark.parametrize(("silence_s", "fits"), [(30, False), (3000, True)])
 async def test_a_result_that_will_not_be_there_any_more_is_waited_for_by_nobody(
     store, bench, monkeypatch, silence_s, fits
