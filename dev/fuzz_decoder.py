@@ -132,9 +132,9 @@ def _weight(outcome: Picture | ImageError) -> float:
 def attempt(data: bytes, decoder: Decoder | None) -> Measured:
     """Decode, however that goes; an exception that is none of ours has the status -1000."""
     start = time.monotonic()
-    if decoder:
-        return decoder.measure(data, LIMITS)
     try:
+        if decoder:
+            return decoder.measure(data, LIMITS)
         outcome: Picture | ImageError = decode_here(data, LIMITS)
     except ImageError as exc:
         outcome = exc

@@ -17,6 +17,7 @@ from redis import RedisError
 from tasks import metrics
 from tasks.apology import apologise
 from tasks.door import Door
+from tasks.kept import KEPT_FOR_S
 from tasks.lease import Lease
 from tasks.messages import Job, JobState
 from tasks.store import LONGEST_ASIDE_S, MAX_ATTEMPTS, JobStore
@@ -150,6 +151,7 @@ class Endings:
             aside_s=aside_s,
             unsent=unsent and not lease.flag_is_due,
             unknown_sends=lease.unknown_sends,
+            kept=lease.result_is_kept and aside_s < KEPT_FOR_S,
         )
 
 

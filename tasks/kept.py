@@ -21,13 +21,14 @@ class KeptResults:
         self._kept: dict[str, tuple[float, Restored]] = {}  # the oldest first
         self._lock = Lock()
 
-    def put(self, job_id: str, restored: Restored) -> None:
-        """Keep a result; older ones give way."""
+    def put(self, job_id: str, restored: Restored) -> bool:
+        """Keep a result, which older ones give way to; False where it does not fit by itself."""
         with self._lock:
             self._kept.pop(job_id, None)
             self._kept[job_id] = (time.monotonic(), restored)
             while sum(len(each.data) for _, each in self._kept.values()) > KEPT_BYTES:
                 self._kept.pop(next(iter(self._kept)))
+            return job_id in self._kept
 
     def take(self, job_id: str) -> Restored | None:
         """The result of a job, which is kept no longer; None where there is none."""

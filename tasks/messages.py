@@ -84,6 +84,7 @@ class Job:
     error: str = ""  # stable code, see tasks.texts
     resent: bool = False  # a delivery whose answer was lost was sent once more
     unknown_sends: int = 0  # messages with the result, in all attempts, of which nobody knows whether they arrived
+    keeper: str = ""  # the worker that keeps the result, while the job waits to be delivered once more
     faces: int = -1
     faces_left_out: str = ""
     seal: str = ""  # see tasks.seal

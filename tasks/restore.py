@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from threading import Timer
 from typing import TYPE_CHECKING, Protocol
 
 from filelock import BaseFileLock, Timeout
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # the worker's parent process imports this module and must st
 
 logger = logging.getLogger(__name__)
 
+PASSED_ON_AFTER_S = 0.5  # or two who may not take a job would toss its hint to and fro all the time
 ASIDE_S = 20.0  # until a job is tried again that Telegram had no answer for
 MOST_UNKNOWN_SENDS = 3  # copies that a chat may get of a result; then the job ends, whether or not one arrived
 
@@ -89,6 +91,7 @@ class Workshop:
     errands: Errands = field(default_factory=lambda: Errands("fetch"))
     _kept: KeptResults = field(default_factory=KeptResults, init=False)
     _endings: Endings = field(init=False)
+    _next_ring: Timer | None = field(default=None, init=False)
     _rejected: bool = field(default=False, init=False)  # whether Telegram has said that it does not know us
 
     def __post_init__(self) -> None:
@@ -104,6 +107,7 @@ class Workshop:
             return False
         job = self.store.claim(self.queues, worker=self.worker, lease_s=self.lease_s)
         if job is None:
+            self._pass_hint_on()
             return False
         self.idle_since = None
         with job_context(job.id):
@@ -116,6 +120,15 @@ class Workshop:
                 self._note_free(began)
                 logger.info("free for the next job")
         return True
+
+    def _pass_hint_on(self) -> None:
+        """Ring once more where jobs wait that are left to another worker: it was not the one that heard of them."""
+        queue = next((name for name in self.queues if self.store.waiting(name)), None)
+        if queue is None or (self._next_ring is not None and self._next_ring.is_alive()):
+            return
+        self._next_ring = Timer(PASSED_ON_AFTER_S, self.ring, [queue])
+        self._next_ring.daemon = True
+        self._next_ring.start()
 
     def _note_claim(self, job: Job) -> None:
         waited_s = round((job.started_ms - job.queued_ms) / 1000, 1)
@@ -214,8 +227,8 @@ class Workshop:
         try:
             with _timed("deliver"):
                 silent = self._deliver(delivering, restored, lease)
-        except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, most likely to this worker
-            self._kept.put(job.id, restored)
+        except (TelegramBusyError, TelegramUnreachableError):  # it comes back soon, and to this worker first
+            lease.result_is_kept = self._kept.put(job.id, restored)
             raise
         except CalledOffError:
             self._drop(delivering, lease)

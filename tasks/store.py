@@ -44,6 +44,7 @@ MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
 TELL_AGAIN_AFTER_S = 60.0
 LONGEST_LEASE_S = 300.0  # that settings allow
 LONGEST_ASIDE_S = 3600.0
+KEEPER_FIRST_S = 10.0  # a job that was aside is left to the worker that keeps its result; then it is made once more
 WORKER_CARD_LIFETIME_S = 15
 QUEUE_SERVED_S = 300  # a queue counts as served for so long after its last worker's card: restarts take minutes
 UPDATE_REMEMBERED_S = 24 * 3600  # as long as Telegram keeps updates
@@ -223,8 +224,12 @@ class JobStore:
         return str(self.redis.info("server")["run_id"])
 
     def claim(self, queues: Iterable[str], *, worker: str, lease_s: float) -> Job | None:
-        """Take the next job of these queues under a lease, or nothing."""
-        return _job(self._run("claim", _ms(lease_s), worker, *queues))
+        """Take the next job of these queues under a lease, or nothing.
+
+        Jobs that were aside and whose result another worker keeps (:meth:`release`) are passed over while that one
+        lives, for ``KEEPER_FIRST_S``.
+        """
+        return _job(self._run("claim", _ms(lease_s), worker, _ms(KEEPER_FIRST_S), *queues))
 
     def is_genuine(self, job: Job) -> bool:
         """Whether a record that was claimed is about the picture and the chat it was handed in for."""
@@ -261,14 +266,23 @@ class JobStore:
         self._run("resent", job.id, job.attempt, unknown_sends)
 
     def release(
-        self, job: Job, *, blameless: bool, aside_s: float = 0.0, unsent: bool = False, unknown_sends: int = 0
+        self,
+        job: Job,
+        *,
+        blameless: bool,
+        aside_s: float = 0.0,
+        unsent: bool = False,
+        unknown_sends: int = 0,
+        kept: bool = False,
     ) -> bool:
         """Give a job back to its place in the queue, after ``aside_s`` if that is not zero.
 
         A ``blameless`` attempt does not count towards the limit. A job in state ``delivering`` may have been delivered,
-        and is flagged, unless it is ``unsent``: Telegram has said that it did not take the result.
+        and is flagged, unless it is ``unsent``: Telegram has said that it did not take the result. Where the result is
+        ``kept`` by its worker, that one may take a job that was aside before all others.
         """
-        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), unsent, unknown_sends))
+        known = (unsent, unknown_sends, kept)
+        return bool(self._run("release", job.id, job.attempt, blameless, _ms(aside_s), *known))
 
     def sweep(self, *, longest_run_s: float, lease_s: float = LONGEST_LEASE_S) -> tuple[list[str], list[str]]:
         """Queue jobs of silent workers again, fail those that had enough attempts or time; bring back what is due.

@@ -89,7 +89,7 @@ class Decoder:
             ImageTooLarge: above a limit, or more memory is needed than it may take.
             ImageTooComplex: takes too long.
             DamagedImage: cannot be decoded to its end.
-            DeviceError: this machine does not let the decoding process start, or live.
+            DeviceError: this machine does not let the decoding process start, live, or do what it must.
             RestorationStopped: ``should_stop`` said so.
         """
         outcome = self.measure(data, limits, should_stop=should_stop).outcome
@@ -103,7 +103,7 @@ class Decoder:
         """Like :meth:`decode`, with what it took.
 
         Raises:
-            DeviceError: this machine does not let the decoding process start, or live.
+            DeviceError: this machine does not let the decoding process start, live, or do what it must.
             RestorationStopped: ``should_stop`` said so.
         """
         limits = limits or DecodeLimits()
@@ -199,6 +199,8 @@ class _Answer:
         if self.said:
             return wire.unpack_picture(self.said, self.pixels, limits)
         number = -int(self.ended.get("status", 0))
+        if number == signal.SIGSYS:  # no codec that nobody took over gets there: the filter does not fit this machine
+            raise DeviceError("the decoding process did what its filter of system calls forbids")
         if self.is_late or number in TIME_SIGNALS:
             return ImageTooComplex(f"decoding took longer than {limits.max_seconds:g} s")
         if number == signal.SIGKILL:

@@ -27,7 +27,8 @@ Answered with ENOSYS: every call with a number from 424 on, which a kernel befor
 so that libraries know what to do then. Among them are io_uring (it would do what is denied above without asking the
 filter), ``openat2``, the ``pidfd`` calls, the new mount calls, ``clone3`` (its flags lie in memory, where a filter
 cannot look; the C library takes ``clone`` instead), what later kernels bring, and all of x32, whose numbers have a
-high bit. Calls of another architecture, such as those of 32 bits, end the process.
+high bit. Calls of another architecture, such as those of 32 bits, end the process. Where a program translates
+one to another (Rosetta), that would be all of them: so the filter is tried on a process of its own first.
 
 It is a list of what is denied: one of what is allowed would break with every new C library that does the same by
 another call. Paths can still be asked about (``stat``). Numbers are from Linux's
@@ -38,10 +39,13 @@ Documentation/userspace-api/seccomp_filter.rst.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
 import platform
+import resource
+import signal
 import struct
 import sys
 from collections.abc import Callable, Iterable
@@ -217,9 +221,11 @@ ALLOW, KILL_PROCESS, FAIL_WITH = 0x7FFF0000, 0x80000000, 0x00050000
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
+TRIAL_S = 5  # in which a process that puts the filter on has to come to its end
+
 
 class UnfilteredError(OSError):
-    """The kernel does not take the filter, or there is none for this architecture."""
+    """The kernel does not take the filter, there is none for this architecture, or nothing can live with it."""
 
 
 class _Program(ctypes.Structure):
@@ -254,11 +260,12 @@ def build(machine: str) -> bytes:
 def prepare() -> Callable[[], None]:
     """What puts the filter on the process that calls it, for ever. Everything slow is done here.
 
-    Calling the result raises :class:`UnfilteredError` where the system has no such thing.
+    It forks, so it must be called before there are threads. Calling the result raises :class:`UnfilteredError` where
+    the system has no such thing, or ends processes that have it on.
     """
     machine = platform.machine()
     if sys.platform != "linux" or machine not in ARCHITECTURES or sys.maxsize < 2**32:
-        return _refuse
+        return _refusal(f"there is no filter of system calls for {sys.platform} on {machine}")
     instructions = build(machine)
     program = _Program(len(instructions) // 8, instructions)
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -272,13 +279,33 @@ def prepare() -> Callable[[], None]:
                 number = ctypes.get_errno()
                 raise UnfilteredError(number, f"this system takes no filter of system calls ({os.strerror(number)})")
 
+    if status := _trial(put_on):
+        return _refusal(f"a process that puts the filter of system calls on does not live (status {status})")
     return put_on
 
 
-def _refuse() -> None:
-    raise UnfilteredError(
-        errno.ENOSYS, f"there is no filter of system calls for {sys.platform} on {platform.machine()}"
-    )
+def _trial(put_on: Callable[[], None]) -> int:
+    """How a process ends that puts the filter on: 0 as planned, also where it is refused, negative a signal."""
+    process = os.fork()
+    if process == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(TRIAL_S)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            with contextlib.suppress(UnfilteredError):  # each child will meet it, too, and say so
+                put_on()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _refusal(reason: str) -> Callable[[], None]:
+    def refuse() -> None:
+        raise UnfilteredError(errno.ENOSYS, reason)
+
+    return refuse
 
 
 def _when(number: int | None, steps: Iterable[bytes]) -> bytes:

@@ -1,9 +1,32 @@
 -- Hand the next job of these queues to a worker, under a lease.
--- ARGV: lease in ms, worker, queue, ...
+-- ARGV: lease in ms, worker, ms for which a job is left to the worker that keeps its result, queue, ...
 -- Answer: the record as {field, value, ...}, or {} when there is nothing to do
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Whether another worker, which lives, has the result already and has not had the time yet to come for the job.
+local function is_left_to_another(id)
+    local held = redis.call('HMGET', 'restora:job:' .. id, 'keeper', 'since_ms')
+    if not held[1] or held[1] == ARGV[2] then return false end
+    local waited = now - tonumber(held[2] or '0')
+    if waited < 0 or waited >= tonumber(ARGV[3]) then return false end -- below zero: the clock was put back since
+    return tonumber(redis.call('ZSCORE', 'restora:workers', held[1]) or '0') > now
+end
+
+-- The first entry of a queue that is for this worker. Of very many that are not the first is taken all the same.
+local function head_of(queue)
+    local first
+    for rank = 0, 49 do
+        local entry = redis.call('ZRANGE', queue, rank, rank, 'WITHSCORES')
+        if not entry[1] or not is_left_to_another(string.sub(entry[1], 14)) then return entry end
+        first = first or entry
+    end
+    return first
+end
+
 local best, best_queue, best_tag
-for i = 3, #ARGV do
-    local head = redis.call('ZRANGE', 'restora:queue:' .. ARGV[i], 0, 0, 'WITHSCORES')
+for i = 4, #ARGV do
+    local head = head_of('restora:queue:' .. ARGV[i])
     local tag = tonumber(head[2])
     if head[1] and (not best or tag < best_tag or (tag == best_tag and head[1] < best)) then
         best, best_queue, best_tag = head[1], ARGV[i], tag
@@ -40,8 +63,7 @@ else
     redis.call('ZREMRANGEBYSCORE', 'restora:taken', '-inf', clock)
     redis.call('SET', 'restora:work', attempt == 1 and (redis.call('HGET', job, 'cost') or '1') or '0')
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HDEL', job, 'keeper')
 redis.call('HSET', job, 'state', 'running', 'worker', ARGV[2], 'started_ms', now, 'since_ms', now, 'progress', 0)
 redis.call('ZADD', 'restora:leases', now + ARGV[1], id)
 return redis.call('HGETALL', job)

@@ -20,7 +20,7 @@ from tasks.app import check_token
 from tasks.budget import SendBudget
 from tasks.door import TelegramDoor
 from tasks.lease import Lease
-from tasks.messages import JobState, RestorePhoto
+from tasks.messages import JobState, RestorePhoto, WorkerCard
 from tasks.restore import Workshop
 from tasks.settings import WorkerSettings
 from tasks.store import TELL_AGAIN_AFTER_S, JobStore
@@ -504,6 +504,63 @@ def test_the_longest_silence_is_waited_for_to_its_end(store, submit):
         job = store.claim(["restore"], worker="w", lease_s=5)
         assert holder.put_aside(Lease(store, job, lease_s=5, timeout_s=60), seconds=5000)
     assert store.sweep(longest_run_s=1e6) == ([], [])
+
+
+async def test_a_result_that_waits_is_not_made_again_by_another_worker(store, bench):
+    made, delivered = [], []
+
+    def restore(*_, **__):
+        made.append(1)
+        return RESULT
+
+    def busy_at_first(job, **_):
+        delivered.append(job.worker)
+        if len(delivered) == 1:
+            raise TelegramBusyError("sendDocument", 30)
+
+    doors = FakeDoor(busy_at_first)
+    keeper, other = (bench.workshop(doors, restore=restore, worker=name) for name in ("keeper", "other"))
+    store.announce(WorkerCard(name="keeper", queues=("restore",), device="cpu", dtype="float32"))
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    await run(keeper)
+    store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=1e6)
+    assert [await run(other), await run(keeper)] == [False, True]
+    assert (bench.now(job).state, delivered, len(made)) == (JobState.DONE, ["keeper", "keeper"], 1)
+
+
+async def test_who_hears_of_a_job_that_is_left_to_another_passes_the_hint_on_and_only_once(store, bench, monkeypatch):
+    monkeypatch.setattr("tasks.restore.PASSED_ON_AFTER_S", 0.1)
+    rung = []
+    other = bench.workshop(FakeDoor(None), worker="other", ring=rung.append)
+    assert not await run(other)  # nothing waits at all
+    store.announce(WorkerCard(name="keeper", queues=("restore",), device="cpu", dtype="float32"))
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    store.release(store.claim(["restore"], worker="keeper", lease_s=5), blameless=True, aside_s=1000, kept=True)
+    store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=1e6)
+    assert [await run(other) for _ in range(3)] == [False] * 3
+    assert rung == []
+    await until(lambda: rung)
+    await asyncio.sleep(0.15)
+    assert rung == ["restore"]
+
+
+@pytest.mark.parametrize(("silence_s", "fits"), [(30, False), (3000, True)])
+async def test_a_result_that_will_not_be_there_any_more_is_waited_for_by_nobody(
+    store, bench, monkeypatch, silence_s, fits
+):
+    def busy(*_, **__):
+        raise TelegramBusyError("sendDocument", silence_s)
+
+    if not fits:
+        monkeypatch.setattr("tasks.kept.KEPT_BYTES", 1)
+    store.announce(WorkerCard(name="keeper", queues=("restore",), device="cpu", dtype="float32"))
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    await run(bench.workshop(FakeDoor(busy), worker="keeper"))
+    store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=1e6)
+    assert store.claim(["restore"], worker="other", lease_s=5).id == job.id
 
 
 def test_pauses_of_many_workers_spread():

@@ -293,6 +293,88 @@ def test_a_job_put_aside_can_be_cancelled(store, submit):
     assert order(store) == []
 
 
+def back_from_aside(store, *jobs, kept=True):
+    """Put jobs aside as one does who could not deliver them, until they are due at once."""
+    for job in jobs:
+        assert store.release(job, blameless=True, aside_s=1000, kept=kept)
+        store.redis.zadd("restora:aside", {job.id: 1})
+    store.sweep(longest_run_s=100)
+
+
+@pytest.fixture
+def kept_job(store, submit):
+    """A job that waits to be delivered once more, whose result the worker ``keeper`` has, and ``w`` has not."""
+    store.announce(card("keeper"))
+    submit(1, 1)
+    back_from_aside(store, claim(store, worker="keeper"))
+    return store.get("9:1:1")
+
+
+def test_a_result_that_is_kept_is_delivered_by_who_keeps_it(store, submit, kept_job):
+    submit(2, 1)
+    assert order(store) == ["9:2:1"]  # the others go on meanwhile
+    assert claim(store, worker="keeper").id == kept_job.id
+
+
+def test_who_keeps_a_result_is_waited_for_some_seconds_only(store, kept_job, monkeypatch):
+    assert claim(store) is None
+    monkeypatch.setattr("tasks.store.KEEPER_FIRST_S", 0.05)
+    time.sleep(0.06)
+    assert claim(store).id == kept_job.id
+
+
+@pytest.mark.parametrize("in_order", [True, False])
+def test_who_keeps_a_result_is_not_waited_for_once_it_is_gone(store, kept_job, in_order):
+    if in_order:
+        store.withdraw("keeper")
+    else:  # killed: nothing has been heard of it for a while
+        store.redis.zadd("restora:workers", {"keeper": 1})
+    assert claim(store).id == kept_job.id
+
+
+def test_a_clock_that_was_put_back_keeps_no_job_for_its_keeper(store, kept_job):
+    store.redis.hset(f"restora:job:{kept_job.id}", "since_ms", round((time.time() + 3600) * 1000))
+    assert claim(store).id == kept_job.id
+
+
+def test_a_job_that_nobody_keeps_the_result_of_is_anybodys(store, submit):
+    store.announce(card("other"))
+    submit(1, 1)
+    back_from_aside(store, claim(store, worker="other"), kept=False)
+    assert claim(store).id == "9:1:1"
+
+
+@pytest.mark.parametrize("way", ["given back", "fell silent"])
+def test_a_job_that_its_keeper_took_and_lost_is_anybodys(store, kept_job, way):
+    again = claim(store, worker="keeper", lease_s=0.01)
+    if way == "given back":
+        store.release(again, blameless=True)
+    else:
+        time.sleep(0.03)
+        store.sweep(longest_run_s=100)
+    assert claim(store).id == kept_job.id
+
+
+def test_very_many_jobs_left_to_another_worker_hide_nothing_behind_them(store, submit):
+    store.announce(card("keeper"))
+    kept = [submit(user, 1) for user in range(1, 61)]
+    back_from_aside(store, *[claim(store, worker="keeper") for _ in kept])
+    submit(99, 1)
+    taken = order(store)
+    assert (len(taken), taken[-1]) == (12, "9:99:1")  # the others' until those that are left can be looked through
+    assert claim(store, worker="keeper").keeper == ""
+
+
+def test_jobs_kept_for_others_cost_nobody_a_turn(store, submit, kept_job):
+    for message in range(4):
+        submit(2, message)
+        submit(3, message)
+    turns = [job_id.split(":")[1] for job_id in order(store)]
+    assert all(Counter(turns[i : i + 2]) == {"2": 1, "3": 1} for i in range(0, 8, 2))
+    submit(4, 1)
+    assert [claim(store, worker="keeper").id for _ in range(2)] == [kept_job.id, "9:4:1"]
+
+
 def test_a_release_in_mid_delivery_flags_the_job(store, submit):
     submit(1, 1)
     job = claim(store)

@@ -7,12 +7,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from tasks.messages import FINAL_STATES, Accepted, JobState
+from tasks.messages import FINAL_STATES, Accepted, JobState, WorkerCard
 from tasks.store import JobStore
 from tests.tasks.conftest import wish
 from tests.traces import traces_in_redis
 
 USER_LIMIT, TOTAL_LIMIT = 4, 8
+WORKERS = ("v", "w")
 OPEN = {JobState.QUEUED, JobState.RUNNING, JobState.DELIVERING}
 users = st.integers(1, 3)
 queues = st.sampled_from(["restore", "gpu"])
@@ -26,6 +27,8 @@ class JobLives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store.redis.flushdb()
+        for name in WORKERS:
+            self.store.announce(WorkerCard(name=name, queues=("restore", "gpu"), device="cpu", dtype="float32"))
         self.messages = 0
         self.clock = 0.0
         self.held: list = []  # every job record a worker ever held, also those it lost
@@ -40,10 +43,13 @@ class JobLives(RuleBasedStateMachine):
         if isinstance(answer, Accepted):
             self.accepted.add(answer.job.id)
 
-    @rule(wanted=st.lists(queues, min_size=1, max_size=2, unique=True))
-    def claim(self, wanted):
-        job = self.store.claim(wanted, worker="w", lease_s=1000)
-        if job is not None:
+    @rule(wanted=st.lists(queues, min_size=1, max_size=2, unique=True), worker=st.sampled_from(WORKERS))
+    def claim(self, wanted, worker):
+        job = self.store.claim(wanted, worker=worker, lease_s=1000)
+        if job is None:  # all that waits, if anything does, is for somebody who is there to take it
+            waiting = (job for queue in wanted for job in self.store.first_waiting(queue, 1000))
+            assert {job.keeper for job in waiting} <= set(WORKERS) - {worker}
+        else:
             assert job.id not in self.ended
             self.held.append(job)
 
@@ -65,9 +71,9 @@ class JobLives(RuleBasedStateMachine):
             assert self.ended.setdefault(job.id, state) is state
 
     @precondition(lambda self: self.held)
-    @rule(data=st.data(), blameless=st.booleans(), aside_s=st.sampled_from([0.0, 1000.0]))
-    def release(self, data, blameless, aside_s):
-        self.store.release(data.draw(st.sampled_from(self.held)), blameless=blameless, aside_s=aside_s)
+    @rule(data=st.data(), blameless=st.booleans(), aside_s=st.sampled_from([0.0, 1000.0]), kept=st.booleans())
+    def release(self, data, blameless, aside_s, kept):
+        self.store.release(data.draw(st.sampled_from(self.held)), blameless=blameless, aside_s=aside_s, kept=kept)
 
     @rule()
     def time_passes_for_what_was_put_aside(self):
