@@ -86,7 +86,7 @@ class Job:
     unknown_sends: int = 0  # messages with the result, in all attempts, of which nobody knows whether they arrived
     faces: int = -1
     faces_left_out: str = ""
-    seal: str = ""  # see tasks.seal
+    signature: str = ""  # see tasks.signature
 
     @property
     def tries(self) -> int:
