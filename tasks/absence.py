@@ -55,10 +55,12 @@ class Absence:
         return silent_for_s is not None and silent_for_s + self._last_try_s > patience_s
 
     def _wait_for_an_answer(self) -> None:
-        while not self._answers():
-            time.sleep(ASKED_EVERY_S)
-        with self._lock:
-            self._since = None
+        try:
+            while not self._answers():
+                time.sleep(ASKED_EVERY_S)
+        finally:  # whatever ended this thread: nobody else would ever find out that Redis is back
+            with self._lock:
+                self._since = None
 
     def _answers(self) -> bool:
         try:

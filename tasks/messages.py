@@ -87,7 +87,7 @@ class Job:
     keeper: str = ""  # the worker that keeps the result, while the job waits to be delivered once more
     faces: int = -1
     faces_left_out: str = ""
-    seal: str = ""  # see tasks.seal
+    signature: str = ""  # see tasks.signature
 
     @property
     def tries(self) -> int:

@@ -213,7 +213,7 @@ class Workshop:
             self._endings.try_again_or_fail(lease, "internal")
 
     def _fetch_restore_deliver(self, job: Job, lease: Lease) -> None:
-        self._check_seal(job)
+        self._check_signature(job)
         try:
             restored = self._kept.take(job.id) or self._made(job, lease)
         except RestorationStopped:
@@ -223,7 +223,7 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
-        self._check_seal(delivering)  # which was read anew
+        self._check_signature(delivering)  # which was read anew
         try:
             with _timed("deliver"):
                 silent = self._deliver(delivering, restored, lease)
@@ -241,7 +241,7 @@ class Workshop:
             self.door.announce(delivering)
         _note_done(restored)
 
-    def _check_seal(self, job: Job) -> None:
+    def _check_signature(self, job: Job) -> None:
         if not self.store.is_genuine(job):
             raise JobFailedError("not_genuine", "the record is not as the bot wrote it")
 

@@ -36,7 +36,7 @@ from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
-from tasks.seal import Seal
+from tasks.signature import Signer
 from tasks.waiting import Running, cost_of, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
@@ -80,10 +80,10 @@ class JobStore:
     """
 
     def __init__(self, redis: Redis, *, secret: str = "", bot_id: int | None = None) -> None:
-        """``secret``, the bot's token, seals what is handed in; a worker knows it, too. ``bot_id``: see is_ours."""
+        """``secret``, the bot's token, signs what is handed in; a worker knows it, too. ``bot_id``: see is_ours."""
         self.redis = redis
         self._bot_id = bot_id
-        self._seal = Seal(secret)
+        self._signer = Signer(secret)
         texts = {file.name: file.read_text("utf-8") for file in SCRIPTS.iterdir() if file.name.endswith(".lua")}
         self._scripts = {
             name.removesuffix(".lua"): redis.register_script(_with_parts(text)) for name, text in texts.items()
@@ -94,7 +94,7 @@ class JobStore:
 
     def submit(self, wish: RestorePhoto, *, user_limit: int, total_limit: int) -> Accepted | Refused:
         """Take a picture in, unless its message was handed in before or somebody has too many."""
-        record = {**asdict(wish), "id": wish.job_id, "seal": self._seal.of(wish)}
+        record = {**asdict(wish), "id": wish.job_id, "signature": self._signer.of(wish)}
         flat = [item for pair in record.items() for item in pair]
         cost = cost_of(wish.pixels)
         (answer,) = self._run("submit", wish.job_id, wish.user_id, wish.queue, user_limit, total_limit, cost, *flat)
@@ -233,7 +233,7 @@ class JobStore:
 
     def is_genuine(self, job: Job) -> bool:
         """Whether a record that was claimed is about the picture and the chat it was handed in for."""
-        return self._seal.fits(job)
+        return self._signer.fits(job)
 
     def renew(self, job: Job, *, lease_s: float, progress: float) -> tuple[JobState | None, int]:
         """Keep the lease of a job.

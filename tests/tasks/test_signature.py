@@ -54,17 +54,17 @@ def chats():
 
 
 @pytest.fixture
-def sealing(store):
+def signing(store):
     return JobStore(store.redis, secret="9:the-token-of-this-bot")
 
 
 @pytest.fixture
-def run(sealing, chats, tmp_path):
+def run(signing, chats, tmp_path):
     """Have a worker do the next job."""
 
     def run(meanwhile=lambda: None):
         workshop = Workshop(
-            store=sealing,
+            store=signing,
             door=chats,
             restorer=Restorer(meanwhile),
             options=RestoreOptions(),
@@ -114,8 +114,8 @@ def test_a_job_that_is_over_names_no_file_any_more(store, end):
     assert traces_in_redis(store.redis, ["file-", "holiday"]) == []
 
 
-def test_a_picture_that_was_taken_in_by_the_bot_is_fetched_and_brought(sealing, chats, run):
-    submit(sealing, OWNER, 1)
+def test_a_picture_that_was_taken_in_by_the_bot_is_fetched_and_brought(signing, chats, run):
+    submit(signing, OWNER, 1)
     assert run()
     assert (chats.fetched, chats.brought) == ([f"file-{OWNER}-1"], [(OWNER, b"result")])
 
@@ -126,54 +126,54 @@ MOVES = {
     "another user": {"user_id": THIEF},
     "another file": {"file_id": "file-somebody-else"},
     "another message": {"message_id": 77},
-    "no seal": {"seal": ""},
-    "a seal of no key": {"seal": "näh"},
+    "no signature": {"signature": ""},
+    "a signature of no key": {"signature": "näh"},
 }
 
 
 @pytest.mark.parametrize("moved", MOVES.values(), ids=list(MOVES))
-def test_a_record_that_was_changed_in_redis_fetches_nothing(sealing, chats, run, moved):
-    job = submit(sealing, OWNER, 1)
-    queue_again(sealing.redis, job.id, **moved)
+def test_a_record_that_was_changed_in_redis_fetches_nothing(signing, chats, run, moved):
+    job = submit(signing, OWNER, 1)
+    queue_again(signing.redis, job.id, **moved)
     assert run()
     assert (chats.fetched, chats.brought) == ([], [])
-    assert sealing.get(job.id).state is not JobState.DONE
+    assert signing.get(job.id).state is not JobState.DONE
 
 
-def test_the_owner_of_a_record_without_its_seal_is_told_why_and_asked_to_send_again(sealing, chats, run):
-    job = submit(sealing, OWNER, 1)
-    sealing.redis.hdel(f"restora:job:{job.id}", "seal")
+def test_the_owner_of_a_record_without_its_signature_is_told_why_and_asked_to_send_again(signing, chats, run):
+    job = submit(signing, OWNER, 1)
+    signing.redis.hdel(f"restora:job:{job.id}", "signature")
     assert run()
-    assert (sealing.get(job.id).state, sealing.get(job.id).error) == (JobState.FAILED, "not_genuine")
+    assert (signing.get(job.id).state, signing.get(job.id).error) == (JobState.FAILED, "not_genuine")
     assert [text for text in chats.told if "send it again" in text] == chats.told != []
 
 
-def test_the_seal_of_ones_own_picture_does_not_fit_somebody_elses(sealing, chats, run):
-    theirs, own = submit(sealing, OWNER, 1), submit(sealing, THIEF, 1)
-    sealing.cancel(OWNER, theirs.id)
-    queue_again(sealing.redis, own.id, file_id=theirs.file_id)
+def test_the_signature_of_ones_own_picture_does_not_fit_somebody_elses(signing, chats, run):
+    theirs, own = submit(signing, OWNER, 1), submit(signing, THIEF, 1)
+    signing.cancel(OWNER, theirs.id)
+    queue_again(signing.redis, own.id, file_id=theirs.file_id)
     assert run()
     assert chats.fetched == []
 
 
-def test_a_job_moved_to_another_chat_while_it_is_worked_on_is_not_brought_there(sealing, chats, run):
-    job = submit(sealing, OWNER, 1)
-    assert run(meanwhile=lambda: sealing.redis.hset(f"restora:job:{job.id}", "chat_id", THIEF))
+def test_a_job_moved_to_another_chat_while_it_is_worked_on_is_not_brought_there(signing, chats, run):
+    job = submit(signing, OWNER, 1)
+    assert run(meanwhile=lambda: signing.redis.hset(f"restora:job:{job.id}", "chat_id", THIEF))
     assert chats.fetched
     assert chats.brought == []
 
 
-def test_an_ended_job_that_is_queued_again_fetches_nothing(sealing, chats, run):
-    job = submit(sealing, OWNER, 1)
+def test_an_ended_job_that_is_queued_again_fetches_nothing(signing, chats, run):
+    job = submit(signing, OWNER, 1)
     run()
     chats.fetched.clear()
-    queue_again(sealing.redis, job.id, chat_id=THIEF)
+    queue_again(signing.redis, job.id, chat_id=THIEF)
     assert run()
     assert chats.fetched == []
 
 
-def test_seals_of_another_bots_token_do_not_fit(sealing, store):
-    job = submit(sealing, OWNER, 1)
-    assert sealing.is_genuine(job)
+def test_signatures_of_another_bots_token_do_not_fit(signing, store):
+    job = submit(signing, OWNER, 1)
+    assert signing.is_genuine(job)
     assert not store.is_genuine(job)
     assert not JobStore(store.redis, secret="9:another-token").is_genuine(job)

@@ -1,8 +1,8 @@
-"""A seal on what a record says about whose picture is fetched, and for which chat.
+"""A signature on what a record says about whose picture is fetched, and for which chat.
 
-Whoever reaches Redis with its password can write any record there, but does not have the token. The bot seals every
-job it takes in; a worker fetches and delivers nothing whose seal is not right. So nobody can have a picture brought
-into another chat, or have one fetched that the bot did not take in, by way of Redis alone.
+Whoever reaches Redis with its password can write any record there, but does not have the token. The bot signs every
+job it takes in; a worker fetches and delivers nothing whose signature is not right. So nobody can have a picture
+brought into another chat, or have one fetched that the bot did not take in, by way of Redis alone.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import json
 from tasks.messages import Job, RestorePhoto
 
 
-class Seal:
-    """Makes and checks seals with a secret that Redis does not have: the bot's token."""
+class Signer:
+    """Makes and checks signatures (HMAC-SHA-256) with a secret that Redis does not have: the bot's token."""
 
     def __init__(self, secret: str = "") -> None:
-        """Without ``secret`` anybody can make such seals: for tools and tests that hand in jobs of their own."""
+        """Without ``secret`` anybody can sign: for tools and tests that hand in jobs of their own."""
         self._secret = secret.encode()
 
     def of(self, wish: RestorePhoto) -> str:
-        """The seal of a job that is taken in."""
+        """The signature of a job that is taken in."""
         return self._make(wish.job_id, wish.chat_id, wish.message_id, wish.user_id, wish.file_id)
 
     def fits(self, job: Job) -> bool:
         """Whether a record, as it was read, is about the picture and the chat it was taken in for."""
         expected = self._make(job.id, job.chat_id, job.message_id, job.user_id, job.file_id)
-        return hmac.compare_digest(expected.encode(), job.seal.encode())
+        return hmac.compare_digest(expected.encode(), job.signature.encode())
 
     def _make(self, job_id: str, chat_id: int, message_id: int, user_id: int, file_id: str) -> str:
         said = json.dumps(["job", job_id, chat_id, message_id, user_id, file_id]).encode()
