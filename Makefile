@@ -22,6 +22,7 @@ $(VENV)/.ready: $(REQUIREMENTS)
 		$$(grep '^torch==' requirements.txt) 2>/dev/null || true
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
 	@touch $@
+	@echo "Restora is set up. Next: make demo (watch it work), make run (be the user in a browser), make help"
 
 weights: setup ## fetch Real-ESRGAN's weights, once: better small photographs and drawings
 	@$(BIN)/python -m tasks.weights --fetch pictures

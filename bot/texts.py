@@ -23,8 +23,8 @@ class BotTexts(Texts):
         """The manual."""
         return self._(
             "What I take: photos, static stickers, and JPEG, PNG, WebP, HEIC, AVIF, TIFF and BMP files up to 20 MB.\n"
-            "What you get: the picture as a file. A small one grows to four times its width and height, a large one or"
-            " one of text less, and the largest are only cleaned. Transparency is kept.\n\n"
+            "What you get: the picture as a file. A small one grows to four times its width and height, large pictures"
+            " and pages of text grow less, and the largest are only cleaned. Transparency is kept.\n\n"
             "/upscale_image – restore a picture\n"
             "/restart – stop everything of yours and start over\n"
             "/privacy – what I keep about you, and for how long\n"
@@ -60,13 +60,13 @@ class BotTexts(Texts):
         return self._(
             "🔒 What I keep about you\n\n"
             "Your pictures: nothing. I hold a picture and its result in memory while I work on it, never on a disk.\n\n"
-            "For every picture, a note: the numbers of you, of this chat and of the messages, your language, the size"
+            "For every picture, a note: your number, this chat's and the messages', your language, the size"
             " of the picture, when it came and how it went. Until the picture is done also Telegram's name for the file"
             " and the name you gave it. The note is deleted {days} days after that.\n\n"
             "For every message, its number at Telegram, for {hours} hours, so that none is answered twice. It does not"
             " say whose it is.\n\n"
             "Log: what was done when, without pictures, names and numbers of people or chats.\n\n"
-            "What stands in this chat is kept by Telegram, until you delete it there.\n\n"
+            "What is in this chat stays with Telegram until you delete it there.\n\n"
             "/forget deletes all notes about you at once, and stops what is still in work."
         ).format(days=RECORD_LIFETIME_S // 86_400, hours=UPDATE_REMEMBERED_S // 3600)
 
@@ -85,7 +85,7 @@ class BotTexts(Texts):
             lines.append(self._stopped(stopped))
         if on_their_way:
             lines.append(self._on_their_way(on_their_way))
-        lines.append(self._("What stands in this chat is at Telegram, until you delete it there."))
+        lines.append(self._("What is in this chat stays with Telegram until you delete it there."))
         return "\n".join(lines)
 
     def _stopped(self, count: int) -> str:

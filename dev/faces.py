@@ -70,8 +70,8 @@ def spoiled(photo: RGB) -> bytes:
     return buffer.getvalue()
 
 
-def sheet(photo: RGB, weights_dir: Path) -> Image.Image:
-    """The rows, with a caption above each picture.
+def sheet(photo: RGB, weights_dir: Path) -> tuple[Image.Image, str]:
+    """The rows, with a caption above each picture; and a sentence on what restored the faces.
 
     Args:
         photo: (H, W, 3) uint8 RGB, whose sides are multiples of four.
@@ -91,14 +91,15 @@ def sheet(photo: RGB, weights_dir: Path) -> Image.Image:
             shown.append((words, _pixels(restorer.restore(small, options).data)))
     finally:
         restorer.close()
-    shown.append(("the photograph" if has_network else "the photograph, and the restorer", photo))
+    shown.append(("the photograph" if has_network else "the photograph (it stood in for GFPGAN)", photo))
     made = Image.new("RGB", (CELL * len(shown), CAPTION + CELL * len(faces)), "white")
     draw, font = ImageDraw.Draw(made), ImageFont.load_default(16)
     for column, (words, picture) in enumerate(shown):
         draw.text((CELL * (column + 0.5), CAPTION / 2), words, fill="black", font=font, anchor="mm")
         for row, face in enumerate(faces):
             made.paste(_around(picture, face), (CELL * column, CAPTION + CELL * row))
-    return made
+    by = "by the network in the weights folder" if has_network else "no network: the photograph itself stood in for one"
+    return made, f"{len(faces)} faces restored, {by}"
 
 
 def _opened(photo: RGB, lq: RGB, weights_dir: Path) -> tuple[list[Face], Restorer, bool]:
@@ -152,7 +153,9 @@ def main(arguments: list[str] | None = None) -> int:
         with Image.open(args.photo) as image:
             width, height = (side // SMALLER * SMALLER for side in image.size)
             photo = np.asarray(image.convert("RGB").crop((0, 0, width, height)))
-        sheet(photo, args.weights_dir).save(args.out, quality=90)
+        made, words = sheet(photo, args.weights_dir)
+        made.save(args.out, quality=90)
+        sys.stdout.write(f"{args.out}: {words}\n")
     except (RestorationError, OSError) as exc:
         sys.stderr.write(f"{exc}\n")
         return 1

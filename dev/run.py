@@ -41,6 +41,12 @@ def page_port() -> int:
     return int(text)
 
 
+def metrics_ports() -> tuple[str, str]:
+    """Of worker and bot: METRICS_PORT and the next one, since they share a machine; empty where it is not set."""
+    port = setting("METRICS_PORT")
+    return port, str(int(port) + 1) if port.isdecimal() and int(port) else port
+
+
 async def serve() -> None:
     """Start everything, say where to look, and go on until a signal ends it.
 
@@ -60,12 +66,19 @@ async def serve() -> None:
             token, api_url = telegram.token, telegram.api_url
             say("No BOT_TOKEN is set, so Telegram is emulated here.")
         stack = await ending.enter_async_context(Stack(FOLDER, token=token, api_url=api_url, cwd=REPOSITORY))
-        worker, bot = stack.start_worker(), stack.start_bot()
+        ports = metrics_ports()
+        worker, bot = (
+            start(**({"METRICS_PORT": port} if port else {}))
+            for start, port in zip((stack.start_worker, stack.start_bot), ports, strict=True)
+        )
         say(f"Starting Redis, the bot and a worker that loads its models; logs in {FOLDER.relative_to(REPOSITORY)} …")
         await stack.bot_is_ready(bot)
         await stack.workers_are_ready(worker)
         for card in stack.store.workers():
             say(f"Ready: {', '.join(card.models)} on {card.device}, {card.dtype}.")
+        say(f"Redis is at {stack.redis.url}, for tools such as python -m tasks.jobs.")
+        if ports[0]:
+            say(f"Figures of the worker are at http://127.0.0.1:{ports[0]}/metrics, of the bot at port {ports[1]}.")
         if setting("BOT_TOKEN"):
             say("Write to your bot in Telegram. Ctrl-C ends everything.")
         else:
@@ -85,7 +98,7 @@ def main() -> int:
     """Exit status 0 after Ctrl-C, 1 when a process could not run."""
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     try:
-        if not asyncio.run(until_signal(serve())):
+        if not asyncio.run(until_signal(serve(), on_signal=lambda: say("Ending …"))):
             say("Ended.")
     except (OSError, NoRedisServerError, ProcessDiedError) as error:
         say(f"restora: {error}")

@@ -70,5 +70,6 @@ def _lacks_status(answer: Accepted) -> bool:
 
 
 def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox) -> None:
-    if refusals.may_say(owner_id(message), reason):
+    # An album is refused once; of what somebody types every line has its answer.
+    if message.text is not None or refusals.may_say(owner_id(message), reason):
         outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))

@@ -383,7 +383,7 @@ def write_masks(restorer: Restorer, path: Path, folder: Path, options: RestoreOp
         say(f"there are no faces in {path}, and so no masks")
     elif not mask.is_parsed:
         bring = f"{DEFAULT_PARSER} is not there; bring it with: python -m models weights fetch {DEFAULT_PARSER}"
-        say(f"the masks are ovals: {restorer.faces_off or bring}")
+        say(f"the masks are ovals: {bring if restorer.faces_off is None else f'{bring}; {restorer.faces_off}'}")
 
 
 def write_preview(restorer: Restorer, path: Path, target: Path, options: RestoreOptions) -> None:

@@ -134,6 +134,14 @@ async def quiet(person, for_s=1.2):
 
 
 @pytest.mark.asyncio(loop_scope="session")
+async def test_every_line_that_somebody_types_has_its_answer(world):
+    user = world.telegram.user("Wren")
+    for line in ("/nonsense", "hello", "/nonsense"):
+        await user.sends_text(line)
+        assert (await user.receives_text()).text
+
+
+@pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.usefixtures("_nobody_waits")
 async def test_an_album_over_every_limit_gets_one_answer_of_each_kind(world):
     user = world.telegram.user("Alba")

@@ -25,11 +25,12 @@ def weights(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_each_step_of_the_strength_comes_nearer_to_the_photograph(shared, weights, tmp_path):
+def test_each_step_of_the_strength_comes_nearer_to_the_photograph(shared, weights, tmp_path, capsys):
     with Image.open(shared / "images" / "faces" / "gfpgan_whole_Blake_Lively.jpg") as image:
         image.thumbnail((700, 700))
         image.save(tmp_path / "photo.png")
     assert main([str(tmp_path / "photo.png"), str(tmp_path / "sheet.png"), "--weights-dir", str(weights)]) == 0
+    assert "no network: the photograph itself stood in for one" in capsys.readouterr().out
     with Image.open(tmp_path / "sheet.png") as image:
         sheet = np.asarray(image, np.float32)[CAPTION : CAPTION + CELL]
     cells = np.split(sheet, 3 + len(STRENGTHS), axis=1)
