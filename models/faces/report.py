@@ -67,7 +67,8 @@ def expect_there(numbers: Iterable[int], found: int) -> None:
     """
     largest = max(numbers, default=0)
     if largest > found:
-        raise OptionsError(f"there is no face number {largest}: {found} were found")
+        last = f"the last one is number {found}" if found else "none was found"
+        raise OptionsError(f"there is no face number {largest}: {last}")
 
 
 def in_reading_order(faces: Sequence[Face]) -> tuple[Face, ...]:

@@ -12,7 +12,7 @@ KIND_WORDS = {"photo": "photographs", "drawing": "drawings", "text": "pictures o
 SENTENCES: Mapping[str, str] = {
     "model_wished": "Uses {model} because it was asked for",
     "no_model_for_kind": "There is no model for {kind} here, so one for {purpose} stands in",
-    "model_best": "Chose {model} because it is the best for {kind} here",
+    "model_best": "Chose {model}, the best for {kind} of those that are here",
     "model_of_that_scale": "Chose {model} because its network makes just this scale and {best} would take {best_s} s",
     "model_everyday": "Chose {model}, the everyday model, because {best} would take {best_s} s, longer than the "
     "{patience_s} s that are worth waiting for it",
@@ -27,9 +27,9 @@ SENTENCES: Mapping[str, str] = {
     "scale_limited_by_network": "×{outscale} because ×{wanted} would take {needed} pixels on the way, above {most}",
     "reduced_soft": "Reduced by {factor} first, which loses nothing of a picture this soft and saves the {best_s} s "
     "that all of it would take",
-    "time": "It will take about {seconds} s",
+    "time": "About {seconds} s are expected",
     "time_of_faces": "{faces_s} s of that is for faces, of which {count} will be restored",
-    "over_time": "It will take about {seconds} s, more than the {allowed_s} s allowed, because of what was asked for",
+    "over_time": "About {seconds} s are expected, more than the {allowed_s} s allowed, because of what was asked for",
 }
 
 

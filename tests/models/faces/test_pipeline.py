@@ -173,7 +173,7 @@ def test_what_is_left_out_is_pixel_for_pixel_the_plain_picture(restorer, wish):
 
 
 def test_a_picked_face_that_is_not_there_is_named_and_one_left_out_is_no_mistake(restorer):
-    with pytest.raises(OptionsError, match=r"there is no face number 3: 2 were found"):
+    with pytest.raises(OptionsError, match=r"there is no face number 3: the last one is number 2"):
         restorer().restore(PHOTO, RestoreOptions(**PNG, faces_picked=(3, 1)))
     assert restorer().restore(PHOTO, RestoreOptions(**PNG, faces_left_out=(3,))).faces_restored == 2
 

@@ -173,7 +173,7 @@ def test_a_preview_without_a_detector_is_one_line_that_says_what_brings_it(weigh
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        (["--pick", "9"], "there is no face number 9: 2 were found"),
+        (["--pick", "9"], "there is no face number 9: the last one is number 2"),
         (["--faces", "101"], "faces must be from 0 to 100, not 101"),
         (["--faces", "-1"], "faces must be from 0 to 100, not -1"),
     ],
