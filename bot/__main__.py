@@ -23,6 +23,7 @@ from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message
 
 from bot.handlers import all_routers, owner
 from bot.heartbeat import Heartbeat
+from bot.middlewares.confirming import Confirming
 from bot.middlewares.counting import Counting
 from bot.middlewares.floods import FloodGate, Refusals
 from bot.middlewares.language import Language
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REDIS_TIMEOUT_S = 2.0  # updates are handled one by one: a frozen Redis may not hold up everybody for long
+
+OWED_FOR_S = 15.0  # what Redis could not note stays at Telegram, too, until its sender was told, so long at most
 
 
 def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -> Dispatcher:
@@ -96,7 +99,11 @@ async def _ask_to_try_again(event: ErrorEvent, outbox: Outbox) -> None:
     if sender is not None:
         texts = BotTexts(closest_locale(sender.language_code))
     if message := update.message:
-        outbox.post(message.chat.id, lambda: message.reply(texts.try_again(), allow_sending_without_reply=True))
+        outbox.post(
+            message.chat.id,
+            lambda: message.reply(texts.try_again(), allow_sending_without_reply=True),
+            owed_for_s=OWED_FOR_S,
+        )
     elif query := update.callback_query:
         outbox.post(query.id, lambda: query.answer(texts.try_again()))
 
@@ -138,6 +145,7 @@ async def run(settings: BotSettings) -> None:
     session.middleware(heartbeat)
     session.middleware(Counting())
     dispatcher = build_dispatcher(settings, store, absence)
+    session.middleware(Confirming(dispatcher["outbox"]))
     observatory = _observatory(settings, heartbeat)
     async with Bot(token, session=session) as bot:
         await bot.me()

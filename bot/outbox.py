@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 from aiogram.exceptions import AiogramError
@@ -18,12 +19,24 @@ class Outbox:
 
     def __init__(self) -> None:
         self._last: dict[int | str, asyncio.Task[None]] = {}
+        self._owed: dict[asyncio.Task[None], float] = {}
 
-    def post(self, chat_id: int | str, answer: Callable[[], Awaitable[object]]) -> None:
-        """Have ``answer`` awaited after everything posted for this chat before; returns at once."""
+    def post(self, chat_id: int | str, answer: Callable[[], Awaitable[object]], *, owed_for_s: float = 0.0) -> None:
+        """Have ``answer`` awaited after everything posted for this chat before; returns at once.
+
+        One that is owed is all that is left of an update: :meth:`settle` waits for it, so long at most.
+        """
         task = asyncio.create_task(_after(self._last.get(chat_id), answer))
         self._last[chat_id] = task
         task.add_done_callback(lambda done: self._forget(chat_id, done))
+        if owed_for_s:
+            self._owed[task] = time.monotonic() + owed_for_s
+            task.add_done_callback(self._owed.pop)
+
+    async def settle(self) -> None:
+        """Wait until what is owed got out. Until then its updates may not be confirmed: a crash would lose it."""
+        while waiting := {task: until for task, until in self._owed.items() if until > time.monotonic()}:
+            await asyncio.wait(waiting, timeout=min(waiting.values()) - time.monotonic())
 
     def _forget(self, chat_id: int | str, done: asyncio.Task[None]) -> None:
         if self._last.get(chat_id) is done:

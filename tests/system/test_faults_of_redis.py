@@ -9,6 +9,7 @@ import signal
 import pytest
 
 from bot.texts import BotTexts
+from emulator import RetryAfter
 from tasks.messages import JobState
 from tests.system.conftest import documents_of, ended, grainy_photo, picture, running_town, started
 
@@ -63,6 +64,24 @@ async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
     assert document.reply_to is photo
     assert len(documents_of(frail, second)) == 1
     assert len(documents_of(frail, first)) <= 1  # asked to send it again; what Redis took late is done all the same
+
+
+async def test_a_picture_is_told_or_taken_though_its_bot_dies_before_it_could_refuse(frail):
+    user, server = frail.telegram.user("Owed"), frail.stack.redis.process
+    frail.telegram.misbehaves("sendMessage", RetryAfter(8))
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        photo = await user.sends_photo(picture(16, 16))
+        async with asyncio.timeout(20):
+            while "came to nothing" not in frail.bot.log.read_text():
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)  # in which the bot would have asked for the next updates
+        frail.bot.kill()
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    frail.bot = frail.stack.start_bot()
+    document = await user.receives_document(timeout=60)
+    assert document.reply_to is photo
 
 
 async def test_a_full_redis_refuses_new_pictures_and_loses_none_it_took(frail):
