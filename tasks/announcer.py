@@ -43,8 +43,15 @@ class Announcer:
             with self._news:
                 self._news.wait_for(lambda: bool(self._waiting))
                 due = list(self._waiting)
-            over = [entry for entry in due if time.monotonic() > entry[0] or self._announce(entry[1])]
+            over = [entry for entry in due if time.monotonic() > entry[0] or self._is_done_with(entry[1])]
             with self._news:
                 self._waiting = [entry for entry in self._waiting if entry not in over]
             if len(over) < len(due):
                 time.sleep(LOOK_EVERY_S)
+
+    def _is_done_with(self, job: Job) -> bool:
+        try:
+            return self._announce(job)
+        except Exception:  # the outermost boundary of this thread: a bug may not silence all that come after
+            logger.exception("saying that a result is there failed")
+            return True

@@ -7,7 +7,7 @@ from aiogram.enums import ChatType
 from aiogram.types import Message
 
 from bot.intake import RefusalCode, owner_id, read_picture
-from bot.middlewares.floods import Refusals
+from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, TYPED_AFTER_S, Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
 from bot.status import show_status
@@ -70,6 +70,6 @@ def _lacks_status(answer: Accepted) -> bool:
 
 
 def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox) -> None:
-    # An album is refused once; of what somebody types every line has its answer.
-    if message.text is not None or refusals.may_say(owner_id(message), reason):
+    again_after_s = REFUSED_AGAIN_AFTER_S if message.text is None else TYPED_AFTER_S
+    if refusals.may_say(owner_id(message), reason, again_after_s=again_after_s):
         outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))

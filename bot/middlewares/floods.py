@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 OVER_AT = 0.5  # of the limit: a flood ends when so little of what was sent is left in the count
 USERS_KEPT = 1000
 REFUSED_AGAIN_AFTER_S = 5.0  # a refusal that follows the last one sooner is not said ...
+TYPED_AFTER_S = 1.0  # a line after which somebody may have read the last answer; floods come quicker
 SAID_AGAIN_AFTER_S = 30.0  # ... unless that was so long ago
 
 Verdict = Literal["heard", "refused", "ignored"]
@@ -78,13 +79,13 @@ class Refusals:
         self._clock = clock
         self._last: dict[tuple[int, str], tuple[float, float]] = {}  # when met, when said
 
-    def may_say(self, user_id: int, reason: str) -> bool:
-        """Whether a refusal should be said, or was said to the same user just now."""
+    def may_say(self, user_id: int, reason: str, *, again_after_s: float = REFUSED_AGAIN_AFTER_S) -> bool:
+        """Whether a refusal should be said, or was said to the same user just now, less than ``again_after_s`` ago."""
         now = self._clock()
         if len(self._last) > USERS_KEPT:
             self._last = {key: at for key, at in self._last.items() if now - at[0] < SAID_AGAIN_AFTER_S}
         met, said = self._last.get((user_id, reason), (-SAID_AGAIN_AFTER_S, -SAID_AGAIN_AFTER_S))
-        speaks = now - met >= REFUSED_AGAIN_AFTER_S or now - said >= SAID_AGAIN_AFTER_S
+        speaks = now - met >= again_after_s or now - said >= SAID_AGAIN_AFTER_S
         self._last[user_id, reason] = (now, now if speaks else said)
         return speaks
 

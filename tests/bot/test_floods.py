@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bot.middlewares.floods import OVER_AT, REFUSED_AGAIN_AFTER_S, SAID_AGAIN_AFTER_S, Floods, Refusals
+from bot.middlewares.floods import OVER_AT, REFUSED_AGAIN_AFTER_S, SAID_AGAIN_AFTER_S, TYPED_AFTER_S, Floods, Refusals
 from bot.texts import BotTexts
 from emulator import Item
 
@@ -139,6 +139,7 @@ async def test_every_line_that_somebody_types_has_its_answer(world):
     for line in ("/nonsense", "hello", "/nonsense"):
         await user.sends_text(line)
         assert (await user.receives_text()).text
+        await asyncio.sleep(TYPED_AFTER_S)
 
 
 @pytest.mark.asyncio(loop_scope="session")

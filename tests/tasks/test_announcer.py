@@ -54,3 +54,21 @@ def test_of_a_crowd_only_so_many_wait(monkeypatch):
         announcer.add(number)
     time.sleep(0.1)
     assert len(tried) == 3
+
+
+def test_one_that_fails_unexpectedly_silences_no_other():
+    tried, done = [], threading.Event()
+
+    def announce(job):
+        tried.append(job)
+        if job == "broken":
+            raise ValueError("a bug")
+        done.set()
+        return True
+
+    announcer = Announcer(announce)
+    announcer.add("broken")
+    time.sleep(0.1)
+    announcer.add("sound")
+    assert done.wait(2)
+    assert tried == ["broken", "sound"]

@@ -568,7 +568,10 @@ def test_people_are_told_a_time_with_the_faces_in_it(restorer):
     without = restorer(seconds_per_face=3.5).restore(PHOTO, RestoreOptions(**PNG, faces=0))
     assert with_them.estimate_s - without.estimate_s == pytest.approx(7, abs=0.5)
     assert one.estimate_s - without.estimate_s == pytest.approx(3.5, abs=0.5)
-    assert f"about {with_them.estimate_s:.1f} s. 7.0 s of that is for faces, of which 2 will be" in with_them.choice
+    assert (
+        f"About {with_them.estimate_s:.1f} s are expected. 7.0 s of that is for faces, of which 2 will be"
+        in with_them.choice
+    )
     assert "faces" not in without.choice
 
 
