@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REDIS_TIMEOUT_S = 2.0  # updates are handled one by one: a frozen Redis may not hold up everybody for long
-
 OWED_FOR_S = 15.0  # what Redis could not note stays at Telegram, too, until its sender was told, so long at most
 
 
