@@ -21,6 +21,7 @@ from tasks.door import TelegramDoor
 from tasks.restore import Workshop
 from tasks.store import JobStore, connect
 from tasks.telegram import TelegramClient
+from tests.tasks.test_workshop import RESULT
 
 RESULT_BYTES = 20_000_000
 MARK = b"bytes of a picture, which belong into no store. "
@@ -31,20 +32,8 @@ class LargeResults:
     """Restores everything to the same size, in memory of its own."""
 
     def restore(self, *_: object, **__: object) -> SimpleNamespace:
-        return SimpleNamespace(
-            data=(BLOCK * (RESULT_BYTES // len(BLOCK) + 1))[:RESULT_BYTES],
-            extension="png",
-            mime="image/png",
-            size_in_wh=(1280, 960),
-            size_out_wh=(5120, 3840),
-            model="toy",
-            seconds={"total": 0.1},
-            notices=(),
-            faces_restored=0,
-            faces_left=0,
-            choice="the only one",
-            estimate_s=0.1,
-        )
+        data = (BLOCK * (RESULT_BYTES // len(BLOCK) + 1))[:RESULT_BYTES]
+        return SimpleNamespace(**{**vars(RESULT), "data": data, "size_in_wh": (1280, 960), "size_out_wh": (5120, 3840)})
 
     def close(self) -> None:
         pass
