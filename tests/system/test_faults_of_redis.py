@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 
+import psutil
 import pytest
 
 from bot.texts import BotTexts
 from emulator import RetryAfter
+from tasks.broker import DEFAULT_QUEUE, Doorbell, client_app
 from tasks.messages import JobState
 from tests.system.conftest import documents_of, ended, grainy_photo, picture, running_town, started
 
@@ -45,6 +47,28 @@ async def test_redis_may_be_away_for_longer_than_the_job(frail):
     document = await user.receives_document(timeout=45)
     assert document.reply_to is again
     assert len(documents_of(frail, user)) == 2
+
+
+async def test_a_worker_that_could_not_tell_redis_of_a_hint_hears_the_next_one(frail):
+    redis, worker = frail.stack.store.redis, frail.workers[0]
+    (child,) = psutil.Process(worker.pid).children()
+    child.suspend()
+    with client_app(frail.stack.redis.url) as app:
+        Doorbell(app).ring(DEFAULT_QUEUE)
+    async with asyncio.timeout(10):
+        while not redis.hlen("unacked"):  # it is in the worker's hand
+            await asyncio.sleep(0.02)
+    frail.stack.redis.kill()
+    child.resume()
+    async with asyncio.timeout(30):
+        while "raised unexpected" not in worker.log.read_text():  # it could not even ask for a job
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5)  # in which its parent wants to acknowledge the hint
+    await asyncio.to_thread(frail.stack.redis.start)
+    user = frail.telegram.user("Heard")
+    await user.sends_photo(picture(16, 16))
+    await user.receives_document(timeout=30)  # long before a worker ends that does not hear of work
+    assert worker.exit_status is None
 
 
 async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
