@@ -49,26 +49,40 @@ async def test_redis_may_be_away_for_longer_than_the_job(frail):
     assert len(documents_of(frail, user)) == 2
 
 
-async def test_a_worker_that_could_not_tell_redis_of_a_hint_hears_the_next_one(frail):
-    redis, worker = frail.stack.store.redis, frail.workers[0]
-    (child,) = psutil.Process(worker.pid).children()
+async def takes_a_hint(town):
+    """Have the worker take a hint that its child does not answer to before the child, which is returned, is resumed."""
+    (child,) = psutil.Process(town.workers[0].pid).children()
     child.suspend()
-    with client_app(frail.stack.redis.url) as app:
+    with client_app(town.stack.redis.url) as app:
         Doorbell(app).ring(DEFAULT_QUEUE)
     async with asyncio.timeout(10):
-        while not redis.hlen("unacked"):  # it is in the worker's hand
+        while not town.stack.store.redis.hlen("unacked"):
             await asyncio.sleep(0.02)
-    frail.stack.redis.kill()
+    return child
+
+
+async def test_a_worker_with_a_hint_in_hand_outlives_the_loss_of_redis_and_ends_in_the_next_one_when_told(frail):
+    redis, worker = frail.stack.redis, frail.workers[0]
+    child = await takes_a_hint(frail)
+    redis.kill()
     child.resume()
     async with asyncio.timeout(30):
         while "raised unexpected" not in worker.log.read_text():  # it could not even ask for a job
             await asyncio.sleep(0.02)
     await asyncio.sleep(0.5)  # in which its parent wants to acknowledge the hint
-    await asyncio.to_thread(frail.stack.redis.start)
+    await asyncio.to_thread(redis.start)
     user = frail.telegram.user("Heard")
     await user.sends_photo(picture(16, 16))
     await user.receives_document(timeout=30)  # long before a worker ends that does not hear of work
-    assert worker.exit_status is None
+
+    child = await takes_a_hint(frail)
+    redis.kill()
+    await asyncio.sleep(2.5)  # Celery's heartbeats would come every two seconds
+    child.resume()
+    try:
+        assert await asyncio.to_thread(worker.stop, 15) != -signal.SIGKILL
+    finally:
+        await asyncio.to_thread(redis.start)
 
 
 async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
