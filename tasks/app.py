@@ -76,7 +76,7 @@ app = Celery("restora")
 app.add_defaults(_configuration)  # called when the worker starts: importing this module reads and opens nothing
 
 
-@app.task(name=TASK_NAME)
+@app.task(name=TASK_NAME, Request="tasks.hints:Hint")
 def restore_photo(_: str) -> None:
     """Do the next job of this worker's queues; the hint names none."""
     if Process.workshop is None:

@@ -58,6 +58,7 @@ def celery_config(
         "worker_soft_shutdown_timeout": soft_shutdown_s,  # then the job is handed back
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_send_task_events": False,
+        "worker_enable_remote_control": False,  # nothing here uses it, and who reaches Redis could end workers with it
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
     }

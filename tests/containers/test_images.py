@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.stack import CELERY_WORKER
 from models.registry import MODELS
 from tasks.settings import WorkerSettings
 from tests.containers.files import REPOSITORY, arguments_of, instructions, is_sent_to_the_engine, last_stage
@@ -113,7 +114,8 @@ def test_the_worker_image_fetches_what_a_worker_was_told_to_take_and_no_more() -
 def test_a_worker_told_to_end_hands_its_job_back() -> None:
     assert "REMAP_SIGTERM=SIGQUIT" in " ".join(arguments_of("ENV", last_stage("Dockerfile.worker")))
     (command,) = arguments_of("CMD", last_stage("Dockerfile.worker"))
-    assert re.search(r"; +exec celery -A tasks\.app worker ", command)  # exec, or the shell would get the signal
+    asked = re.escape(" ".join(CELERY_WORKER[1:]))  # as everywhere else
+    assert re.search(rf"; +exec {asked}$", command)  # exec, or the shell would get the signal
 
 
 @pytest.mark.parametrize("process", ["bot", "worker"])

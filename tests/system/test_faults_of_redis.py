@@ -6,10 +6,12 @@ import asyncio
 import os
 import signal
 
+import psutil
 import pytest
 
 from bot.texts import BotTexts
 from emulator import RetryAfter
+from tasks.broker import DEFAULT_QUEUE, Doorbell, client_app
 from tasks.messages import JobState
 from tests.system.conftest import documents_of, ended, grainy_photo, picture, running_town, started
 
@@ -45,6 +47,42 @@ async def test_redis_may_be_away_for_longer_than_the_job(frail):
     document = await user.receives_document(timeout=45)
     assert document.reply_to is again
     assert len(documents_of(frail, user)) == 2
+
+
+async def takes_a_hint(town):
+    """Have the worker take a hint that its child does not answer to before the child, which is returned, is resumed."""
+    (child,) = psutil.Process(town.workers[0].pid).children()
+    child.suspend()
+    with client_app(town.stack.redis.url) as app:
+        Doorbell(app).ring(DEFAULT_QUEUE)
+    async with asyncio.timeout(10):
+        while not town.stack.store.redis.hlen("unacked"):
+            await asyncio.sleep(0.02)
+    return child
+
+
+async def test_a_worker_with_a_hint_in_hand_outlives_the_loss_of_redis_and_ends_in_the_next_one_when_told(frail):
+    redis, worker = frail.stack.redis, frail.workers[0]
+    child = await takes_a_hint(frail)
+    redis.kill()
+    child.resume()
+    async with asyncio.timeout(30):
+        while "raised unexpected" not in worker.log.read_text():  # it could not even ask for a job
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.5)  # in which its parent wants to acknowledge the hint
+    await asyncio.to_thread(redis.start)
+    user = frail.telegram.user("Heard")
+    await user.sends_photo(picture(16, 16))
+    await user.receives_document(timeout=30)  # long before a worker ends that does not hear of work
+
+    child = await takes_a_hint(frail)
+    redis.kill()
+    await asyncio.sleep(2.5)  # Celery's heartbeats would come every two seconds
+    child.resume()
+    try:
+        assert await asyncio.to_thread(worker.stop, 15) != -signal.SIGKILL
+    finally:
+        await asyncio.to_thread(redis.start)
 
 
 async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):

@@ -18,7 +18,7 @@ from pillow_heif import register_heif_opener
 
 from bot.texts import BotTexts
 from emulator import BadGateway, Reset, ServerError, Slow
-from tasks.broker import TASK_NAME
+from tasks.broker import TASK_NAME, client_app
 from tasks.messages import JobState
 from tests.system.conftest import grainy_photo, opened, picture, running_town
 from tests.system.discretion import indiscretions, log_files
@@ -269,6 +269,16 @@ async def test_a_pickle_in_the_broker_is_never_opened_and_the_worker_lives(hamle
     await user.receives_document(timeout=60)
     assert hamlet.stack.store.hints("restore") == 0
     assert not trap.exists()
+
+
+async def test_nobody_can_command_a_worker_through_the_broker(hamlet):
+    with client_app(hamlet.stack.redis.url) as app:
+        assert await asyncio.to_thread(app.control.ping, timeout=1.0) == []
+        await asyncio.to_thread(app.control.shutdown)
+    user = hamlet.telegram.user("Calm")
+    await user.sends_photo(picture(8, 8))
+    await user.receives_document(timeout=60)
+    assert hamlet.workers[0].exit_status is None
 
 
 async def test_the_search_for_traces_finds_what_is_there(hamlet, tmp_path):
