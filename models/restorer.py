@@ -20,7 +20,7 @@ from models.encoding import encode
 from models.engine.device import Engine, available_cores, pick_engine
 from models.engine.memory import free_host_bytes, give_back_memory
 from models.engine.model import CutWishes, Model
-from models.engine.upsampler import Tiling
+from models.engine.upsampler import Tiling, out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, Watch, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.faces.finding import FaceFinder
@@ -225,7 +225,8 @@ class Restorer:
             RestorationStopped: ``should_stop`` said so. The restorer can be used again at once.
         """
         try:
-            return self._restore(data, options or RestoreOptions(), on_progress, should_stop)
+            with out_of_memory_named():  # whatever part of the way it happens in
+                return self._restore(data, options or RestoreOptions(), on_progress, should_stop)
         finally:
             give_back_memory()
 
