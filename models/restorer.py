@@ -156,6 +156,11 @@ class Restorer:
         return tuple(self._models)
 
     @property
+    def largest_scale(self) -> int:
+        """How many times larger the networks that are loaded make a picture, at the most."""
+        return max(model.scale for model in self._models.values())
+
+    @property
     def device(self) -> str:
         """``cpu`` or ``cuda:0``."""
         return str(self._engine.device)
