@@ -34,7 +34,7 @@ from models.options import RestoreOptions
 from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.planning import Plan, as_asked_for, estimates, explain, look_at, with_faces
+from models.planning import Plan, as_asked_for, estimates, explain, longest_estimates, look_at, with_faces
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
@@ -201,6 +201,10 @@ class Restorer:
         :class:`models.restored.Restored` says was expected, and why, has those that were found in it.
         """
         return estimates(candidates_of(self._models), budget_of(options))
+
+    def longest_estimates(self, options: RestoreOptions) -> tuple[tuple[int, float], ...]:
+        """The same for whichever kind of picture takes longest at each size."""
+        return longest_estimates(candidates_of(self._models), budget_of(options))
 
     def close(self) -> None:
         """End the process that decodes. The restorer may be used again; it starts another."""
