@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 REDIS_TIMEOUT_S = 2.0  # updates are handled one by one: a frozen Redis may not hold up everybody for long
-OWED_FOR_S = 15.0  # what Redis could not note stays at Telegram, too, until its sender was told, so long at most
 
 
 def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -> Dispatcher:
@@ -72,14 +71,16 @@ def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -
             absence=absence,
         ),
     )
+    once = Once(store, outbox, absence)
     flood_gate = FloodGate(
         outbox,
+        once,
         messages_per_minute=settings.max_messages_per_minute,
         pictures_per_minute=settings.max_pictures_per_minute,
     )
     dispatcher.update.outer_middleware(Tracing())
     dispatcher.update.outer_middleware(flood_gate)  # before all that costs anything
-    dispatcher.update.outer_middleware(Once(store, outbox, absence))
+    dispatcher.update.outer_middleware(once)
     dispatcher.message.outer_middleware(Language())
     dispatcher.callback_query.outer_middleware(Language())
     if settings.owner_id is not None:
@@ -101,10 +102,10 @@ async def _ask_to_try_again(event: ErrorEvent, outbox: Outbox) -> None:
         outbox.post(
             message.chat.id,
             lambda: message.reply(texts.try_again(), allow_sending_without_reply=True),
-            owed_for_s=OWED_FOR_S,
+            owed_to=update.update_id,
         )
     elif query := update.callback_query:
-        outbox.post(query.id, lambda: query.answer(texts.try_again()))
+        outbox.post(query.id, lambda: query.answer(texts.try_again()), owed_to=update.update_id)
 
 
 async def _report_error(event: ErrorEvent) -> bool:

@@ -22,10 +22,11 @@ RefusalCode = Literal[
     "other",
 ]
 
-# Pixels per byte, about, of the pictures people send as files; only the expected wait hangs on it.
+# Pixels per byte, about, of the pictures people send as files; the expected wait hangs on it, and the queue. Nine in
+# ten of 500 photographs as JPEG have no more than 3.1 to 3.5, of 29 as PNG 0.8; drawings have several times as many.
 PIXELS_PER_BYTE = {
     "image/jpeg": 3.0,
-    "image/png": 0.5,
+    "image/png": 0.8,
     "image/webp": 6.0,
     "image/heic": 10.0,
     "image/avif": 6.0,

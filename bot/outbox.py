@@ -13,30 +13,42 @@ from bot.queue import QueueUnavailableError
 
 logger = logging.getLogger(__name__)
 
+OWED_FOR_S = 15.0  # a chat that takes nothing for longer may not keep Telegram repeating all that came since
+
 
 class Outbox:
     """Runs answers one after the other in each chat, and side by side in different ones."""
 
     def __init__(self) -> None:
         self._last: dict[int | str, asyncio.Task[None]] = {}
-        self._owed: dict[asyncio.Task[None], float] = {}
+        self._owed: dict[asyncio.Task[None], tuple[int, float]] = {}
 
-    def post(self, chat_id: int | str, answer: Callable[[], Awaitable[object]], *, owed_for_s: float = 0.0) -> None:
+    def post(self, chat_id: int | str, answer: Callable[[], Awaitable[object]], *, owed_to: int | None = None) -> None:
         """Have ``answer`` awaited after everything posted for this chat before; returns at once.
 
-        One that is owed is all that is left of an update: :meth:`settle` waits for it, so long at most.
+        ``owed_to`` is the number of an update of which nothing but this answer is left, as of one that was refused.
         """
         task = asyncio.create_task(_after(self._last.get(chat_id), answer))
         self._last[chat_id] = task
         task.add_done_callback(lambda done: self._forget(chat_id, done))
-        if owed_for_s:
-            self._owed[task] = time.monotonic() + owed_for_s
-            task.add_done_callback(self._owed.pop)
+        if owed_to is not None:
+            self._owed[task] = (owed_to, time.monotonic() + OWED_FOR_S)
+            task.add_done_callback(lambda done: self._owed.pop(done, None))
 
-    async def settle(self) -> None:
-        """Wait until what is owed got out. Until then its updates may not be confirmed: a crash would lose it."""
-        while waiting := {task: until for task, until in self._owed.items() if until > time.monotonic()}:
-            await asyncio.wait(waiting, timeout=min(waiting.values()) - time.monotonic())
+    @property
+    def oldest_owed(self) -> int | None:
+        """The first update that still has its answer to come, and may not be confirmed: a crash would lose it."""
+        now = time.monotonic()
+        return min((update for update, until in self._owed.values() if until > now), default=None)
+
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until what is owed got out, for at most ``timeout_s``."""
+        if self._owed:
+            await asyncio.wait(list(self._owed), timeout=timeout_s)
+
+    def let_go(self, before: int) -> None:
+        """Owe nothing to updates before this one any more; their answers are still on their way."""
+        self._owed = {task: owed for task, owed in self._owed.items() if owed[0] >= before}
 
     def _forget(self, chat_id: int | str, done: asyncio.Task[None]) -> None:
         if self._last.get(chat_id) is done:

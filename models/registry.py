@@ -133,19 +133,21 @@ class ModelSpec:
         return frozenset({self.pin.sha256} | repacks | wheels)
 
 
-def find_model(name: str, *, also: Iterable[str] = ()) -> ModelSpec:
+def find_model(name: str, *, also: Iterable[str] = (), role: Role | None = None) -> ModelSpec:
     """Look a model up by its official name, or a short one.
 
     Args:
         name: as in ``MODELS`` or ``ALIASES``; case matters.
         also: names of the caller's own that may be suggested.
+        role: what the model is needed for; only such are suggested.
 
     Raises:
         OptionsError: there is no such model; names those that are and the closest.
     """
     if ALIASES.get(name, name) in MODELS:
         return MODELS[ALIASES.get(name, name)]
-    known = sorted({*MODELS, *ALIASES, *also})
+    fitting = {name for name, spec in MODELS.items() if role in {None, spec.role}}
+    known = sorted({*fitting, *(short for short, full in ALIASES.items() if full in fitting), *also})
     by_folded_name = {candidate.casefold(): candidate for candidate in known}
     close = difflib.get_close_matches(name.casefold(), by_folded_name, n=1)
     hint = f" Did you mean {by_folded_name[close[0]]}?" if close else ""

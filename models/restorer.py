@@ -20,7 +20,7 @@ from models.encoding import encode
 from models.engine.device import Engine, available_cores, pick_engine
 from models.engine.memory import free_host_bytes, give_back_memory
 from models.engine.model import CutWishes, Model
-from models.engine.upsampler import Tiling
+from models.engine.upsampler import Tiling, out_of_memory_named
 from models.engine.watch import Progress, ShouldStop, Watch, no_progress
 from models.errors import OptionsError, OutOfMemory, WeightsMissing
 from models.faces.finding import FaceFinder
@@ -34,7 +34,7 @@ from models.options import RestoreOptions
 from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
-from models.planning import Plan, as_asked_for, estimates, explain, look_at, with_faces
+from models.planning import Plan, as_asked_for, estimates, explain, longest_estimates, look_at, with_faces
 from models.recipe import recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
@@ -156,6 +156,11 @@ class Restorer:
         return tuple(self._models)
 
     @property
+    def largest_scale(self) -> int:
+        """How many times larger the networks that are loaded make a picture, at the most."""
+        return max(model.scale for model in self._models.values())
+
+    @property
     def device(self) -> str:
         """``cpu`` or ``cuda:0``."""
         return str(self._engine.device)
@@ -197,6 +202,10 @@ class Restorer:
         """
         return estimates(candidates_of(self._models), budget_of(options))
 
+    def longest_estimates(self, options: RestoreOptions) -> tuple[tuple[int, float], ...]:
+        """The same for whichever kind of picture takes longest at each size."""
+        return longest_estimates(candidates_of(self._models), budget_of(options))
+
     def close(self) -> None:
         """End the process that decodes. The restorer may be used again; it starts another."""
         self._decoder.close()
@@ -225,7 +234,8 @@ class Restorer:
             RestorationStopped: ``should_stop`` said so. The restorer can be used again at once.
         """
         try:
-            return self._restore(data, options or RestoreOptions(), on_progress, should_stop)
+            with out_of_memory_named():  # whatever part of the way it happens in
+                return self._restore(data, options or RestoreOptions(), on_progress, should_stop)
         finally:
             give_back_memory()
 

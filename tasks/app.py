@@ -205,7 +205,12 @@ def _build(settings: WorkerSettings, *, queues: tuple[str, ...]) -> None:
     Process.janitor = Janitor(
         store,
         door,
-        card=lambda: replace(card, estimates=restorer.estimates(options), idle_s=workshop.idle_s),
+        card=lambda: replace(
+            card,
+            estimates=restorer.estimates(options),
+            longest=restorer.longest_estimates(options),
+            idle_s=workshop.idle_s,
+        ),
         ring=bell.ring,
         lease_s=settings.lease_s,
         longest_run_s=settings.job_timeout_s + HARD_LIMIT_GRACE_S,

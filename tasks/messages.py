@@ -117,10 +117,14 @@ _PARSE = {entry.name: _PARSERS[str(entry.type)] for entry in fields(Job)}
 
 @dataclass(frozen=True, kw_only=True)
 class QueuePlace:
-    """Where a queued job stands: ``place`` 1 is next; ``wait_s`` is None while no worker is there to measure by."""
+    """Where a queued job stands: ``place`` 1 is next; ``wait_s`` is None while no worker is there to measure by.
+
+    ``longest_s`` is the wait if the picture turns out to be of the kind that takes longest; None: that is known.
+    """
 
     place: int
     wait_s: float | None
+    longest_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +161,8 @@ class WorkerCard:
     models: tuple[str, ...] = ()
     device: str
     dtype: str
-    estimates: tuple[tuple[int, float], ...] = ()  # pixels of a picture, rising, and the seconds it would take now
+    estimates: tuple[tuple[int, float], ...] = ()  # pixels of a photograph, rising, and the seconds it would take now
+    longest: tuple[tuple[int, float], ...] = ()  # the same of whatever takes longest; as a drawing, or text
     idle_s: float = 0.0  # since when it has nothing to do; 0 while it works
 
     def to_json(self) -> str:
@@ -168,9 +173,12 @@ class WorkerCard:
     def from_json(cls, text: str) -> Self:
         """Read a card, also one of a worker of another version: what this one does not know is left alone."""
         said = {name: value for name, value in json.loads(text).items() if name in _CARD_FIELDS}
-        estimates = tuple((int(pixels), float(seconds)) for pixels, seconds in said.get("estimates", ()))
+        estimates, longest = (
+            tuple((int(pixels), float(seconds)) for pixels, seconds in said.get(name, ()))
+            for name in ("estimates", "longest")
+        )
         queues, models = tuple(said["queues"]), tuple(said.get("models", ()))
-        return cls(**{**said, "queues": queues, "models": models, "estimates": estimates})
+        return cls(**{**said, "queues": queues, "models": models, "estimates": estimates, "longest": longest})
 
 
 _CARD_FIELDS = frozenset(entry.name for entry in fields(WorkerCard))

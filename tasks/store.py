@@ -37,7 +37,7 @@ from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
 from tasks.signature import Signer
-from tasks.waiting import Running, cost_of, done_in_s, lanes_of
+from tasks.waiting import STICKER_RUNS, Running, cost_of, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
@@ -343,8 +343,13 @@ class JobStore:
         ]
         lanes = lanes_of((card for card in self.workers() if job.queue in card.queues), held)
         each_stands_for = rank / len(before) if before else 1.0
-        wait_s = done_in_s(int(own_pixels), before=before, lanes=lanes, each_stands_for=each_stands_for)
-        return QueuePlace(place=rank + 1, wait_s=wait_s)
+        is_sticker = job.kind == "sticker"
+        pixels = int(own_pixels) * (STICKER_RUNS if is_sticker else 1)
+        wait_s, longest_s = (
+            done_in_s(pixels, before=before, lanes=lanes, each_stands_for=each_stands_for, longest=longest)
+            for longest in (is_sticker, True)
+        )
+        return QueuePlace(place=rank + 1, wait_s=wait_s, longest_s=None if longest_s == wait_s else longest_s)
 
     def waiting(self, queue: str) -> int:
         """How many jobs wait in one queue."""

@@ -8,6 +8,7 @@ from tasks.catalog import translations
 from tasks.messages import QueuePlace
 
 BAR_LENGTH = 12
+MUCH_LONGER, MUCH_LONGER_S = 2.0, 10.0  # times, and seconds more, that are worth a sentence
 MAX_CAPTION = 1024  # UTF-16 code units, as Telegram counts
 
 
@@ -28,7 +29,12 @@ class Texts:
             where = self._("⏳ Got it! Your picture is number {place} in the queue.").format(place=place.place)
         if place.wait_s is None:
             return where + "\n" + self._("It starts as soon as a worker is there.")
-        return where + "\n" + self._("It should be done in {duration}.").format(duration=self.duration(place.wait_s))
+        when = self._("It should be done in {duration}.").format(duration=self.duration(place.wait_s))
+        longest_s = place.longest_s or 0.0
+        if longest_s >= max(MUCH_LONGER * place.wait_s, place.wait_s + MUCH_LONGER_S):
+            longer = self._("A drawing or a page of text may take longer: {duration}.")
+            when += " " + longer.format(duration=self.duration(longest_s))
+        return where + "\n" + when
 
     def started(self) -> str:
         """The status message of a picture that was taken from the queue."""

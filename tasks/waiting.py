@@ -16,6 +16,8 @@ from tasks.messages import WorkerCard
 # What a picture costs, in megapixels: what every picture takes, and where the planner makes large ones grow less.
 LEAST_COST, MOST_COST = 0.5, 4.0
 
+STICKER_RUNS = 2  # of a network: stickers are drawings with transparency, which is a picture of its own
+
 Estimates = Sequence[tuple[int, float]]  # pixels of a picture, rising, and the seconds one takes
 
 
@@ -41,6 +43,7 @@ class Lane:
     """Where one picture is restored at a time: a device, which the workers of one host share."""
 
     estimates: Estimates
+    longest: Estimates = ()
     busy_s: float = 0.0
 
 
@@ -84,7 +87,9 @@ def lanes_of(workers: Iterable[WorkerCard], running: Iterable[Running]) -> list[
     for card in workers:
         if card.estimates:
             host = card.name.rpartition(":")[0] or card.name
-            lane_of[card.name] = lanes.setdefault((host, card.device), Lane(estimates=card.estimates))
+            lane_of[card.name] = lanes.setdefault(
+                (host, card.device), Lane(estimates=card.estimates, longest=card.longest)
+            )
     for job in running:
         if lane := lane_of.get(job.worker):
             lane.busy_s += expected_s(job.pixels, lane.estimates) * (1 - job.progress)
@@ -92,15 +97,18 @@ def lanes_of(workers: Iterable[WorkerCard], running: Iterable[Running]) -> list[
 
 
 def done_in_s(
-    pixels: int, *, before: Iterable[int], lanes: Sequence[Lane], each_stands_for: float = 1.0
+    pixels: int, *, before: Iterable[int], lanes: Sequence[Lane], each_stands_for: float = 1.0, longest: bool = False
 ) -> float | None:
     """Seconds until a queued picture is done, when each picture goes to the lane that is free first.
+
+    What comes before it counts as photographs, which most pictures are.
 
     Args:
         pixels: of the picture.
         before: pixels of each picture that comes before it.
         lanes: what :func:`lanes_of` gives; left as they are.
         each_stands_for: how many pictures each one of ``before`` was picked from.
+        longest: as if the picture were of the kind that takes longest, and not a photograph.
 
     Returns:
         None where there is no lane to measure by.
@@ -112,4 +120,7 @@ def done_in_s(
         first = free_at_s.index(min(free_at_s))
         free_at_s[first] += expected_s(each, lanes[first].estimates) * each_stands_for
     first = free_at_s.index(min(free_at_s))
-    return free_at_s[first] + expected_s(pixels, lanes[first].estimates)
+    own_s = expected_s(pixels, lanes[first].estimates)
+    if longest and lanes[first].longest:
+        own_s = max(own_s, expected_s(pixels, lanes[first].longest))
+    return free_at_s[first] + own_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiogram import Bot, F, Router
 from aiogram.enums import ChatType
-from aiogram.types import Message
+from aiogram.types import Message, Update
 
 from bot.intake import RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, TYPED_AFTER_S, Refusals
@@ -29,6 +29,7 @@ def router() -> Router:
 async def accept(
     message: Message,
     bot: Bot,
+    event_update: Update,
     *,
     texts: BotTexts,
     jobs: JobQueue,
@@ -40,7 +41,7 @@ async def accept(
     if not isinstance(picture, RestorePhoto):
         if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
             metrics.count("restora_messages_refused", reason=picture)
-            _refuse(message, picture, texts.refusal(picture), refusals, outbox)
+            _refuse(message, picture, texts.refusal(picture), refusals, outbox, owed_to=event_update)
         return
     try:
         answer = await jobs.submit(picture)
@@ -51,7 +52,7 @@ async def accept(
         raise
     if isinstance(answer, Refused):
         text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
-        _refuse(message, answer.reason, text, refusals, outbox)
+        _refuse(message, answer.reason, text, refusals, outbox, owed_to=event_update)
     elif _lacks_status(answer):
         outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
@@ -69,7 +70,11 @@ def _lacks_status(answer: Accepted) -> bool:
     return answer.fresh or not (answer.job.status_message_id or answer.job.state in FINAL_STATES)
 
 
-def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox) -> None:
+def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox, *, owed_to: Update) -> None:
     again_after_s = REFUSED_AGAIN_AFTER_S if message.text is None else TYPED_AFTER_S
     if refusals.may_say(owner_id(message), reason, again_after_s=again_after_s):
-        outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+        outbox.post(
+            message.chat.id,
+            lambda: message.reply(text, allow_sending_without_reply=True),
+            owed_to=owed_to.update_id,
+        )

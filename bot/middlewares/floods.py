@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from aiogram import BaseMiddleware
@@ -17,6 +18,7 @@ from aiogram.enums import ChatType
 from aiogram.types import CallbackQuery, Message, TelegramObject, Update
 
 from bot.intake import owner_id
+from bot.middlewares.once import Once
 from bot.outbox import Outbox
 from bot.texts import BotTexts
 from tasks.catalog import closest_locale
@@ -90,11 +92,24 @@ class Refusals:
         return speaks
 
 
-class FloodGate(BaseMiddleware):
-    """Holds updates of a flood back, before anything is spent on them."""
+@dataclass(frozen=True)
+class _Refusal:
+    """What the one update of a flood gets that is answered."""
 
-    def __init__(self, outbox: Outbox, *, messages_per_minute: int, pictures_per_minute: int) -> None:
+    chat_id: int | str
+    answer: Callable[[], Awaitable[object]]
+
+
+Judged = _Refusal | Literal["heard", "ignored"]
+
+
+class FloodGate(BaseMiddleware):
+    """Holds updates of a flood back, before anything is spent on them; only on the one that is answered a little is."""
+
+    def __init__(self, outbox: Outbox, once: Once, *, messages_per_minute: int, pictures_per_minute: int) -> None:
+        """``once`` keeps the answer from being said again when Telegram repeats the update."""
         self._outbox = outbox
+        self._once = once
         self._messages = Floods(messages_per_minute)
         self._pictures = Floods(pictures_per_minute)
         self._pictures_per_minute = pictures_per_minute
@@ -106,39 +121,37 @@ class FloodGate(BaseMiddleware):
         data: dict[str, Any],
     ) -> Any:
         """Handle the update unless it is one too many."""
-        verdict: Verdict = "heard"
+        judged: Judged = "heard"
         if isinstance(event, Update) and event.message:
-            verdict = self._judge(event.message)
+            judged = self._judge(event.message)
         elif isinstance(event, Update) and event.callback_query:
-            verdict = self._judge_press(event.callback_query)
-        return await handler(event, data) if verdict == "heard" else None
+            judged = self._judge_press(event.callback_query)
+        if isinstance(judged, _Refusal):
+            return await self._once(partial(self._refuse, judged), event, data)
+        return await handler(event, data) if judged == "heard" else None
 
-    def _judge_press(self, query: CallbackQuery) -> Verdict:
+    async def _refuse(self, refusal: _Refusal, event: TelegramObject, _data: dict[str, Any]) -> None:
+        logger.warning("a flood began, and is not listened to")
+        assert isinstance(event, Update)  # noqa: S101 - only those are judged
+        self._outbox.post(refusal.chat_id, refusal.answer, owed_to=event.update_id)
+
+    def _judge_press(self, query: CallbackQuery) -> Judged:
         verdict = self._messages.judge(query.from_user.id)
-        if verdict == "refused":
-            logger.warning("a flood began, and is not listened to")
-            words = BotTexts(closest_locale(query.from_user.language_code))
-            self._outbox.post(query.id, lambda: query.answer(words.too_many_messages()))
-        return verdict
+        if verdict != "refused":
+            return verdict
+        words = BotTexts(closest_locale(query.from_user.language_code))
+        return _Refusal(query.id, lambda: query.answer(words.too_many_messages()))
 
-    def _judge(self, message: Message) -> Verdict:
+    def _judge(self, message: Message) -> Judged:
         # Of words in a group it was not us who was written to; a picture that is dropped is never dropped in silence.
         is_picture = bool(message.photo or message.document or message.sticker)
         can_be_told = is_picture or message.chat.type == ChatType.PRIVATE
         verdict = self._messages.judge(owner_id(message), can_be_told=can_be_told)
-        if verdict == "refused":
-            self._answer(message, _words(message).too_many_messages())
+        words = BotTexts(closest_locale(message.from_user.language_code if message.from_user else None))
+        text = words.too_many_messages()
         if verdict == "heard" and is_picture:
             verdict = self._pictures.judge(owner_id(message))
-            if verdict == "refused":
-                self._answer(message, _words(message).too_many_pictures(self._pictures_per_minute))
-        if verdict == "refused":
-            logger.warning("a flood began, and is not listened to")
-        return verdict
-
-    def _answer(self, message: Message, text: str) -> None:
-        self._outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
-
-
-def _words(message: Message) -> BotTexts:
-    return BotTexts(closest_locale(message.from_user.language_code if message.from_user else None))
+            text = words.too_many_pictures(self._pictures_per_minute)
+        if verdict != "refused":
+            return verdict
+        return _Refusal(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))

@@ -8,7 +8,7 @@ from models.errors import UnsupportedFormat
 
 READABLE = "PNG, JPEG, WebP, HEIC, AVIF, BMP, GIF and TIFF"
 NONE = "no picture that can be read here"
-INSTEAD = f"please send one of {READABLE}"
+INSTEAD = f"what can be read is {READABLE}"
 
 # Names as Pillow knows them. Never EPS (Pillow would start Ghostscript), PSD, JPEG 2000 and dozens of others.
 SIGNATURES = (
@@ -54,7 +54,7 @@ def sniff(data: bytes) -> str:
     """The format a file starts like, as Pillow names it.
 
     Raises:
-        UnsupportedFormat: none that is read here; the message says what it seems to be, and what to send instead.
+        UnsupportedFormat: none that is read here; the message says what it seems to be, and what would do instead.
     """
     if not data:
         raise UnsupportedFormat(f"{NONE}: the file is empty; {INSTEAD}")

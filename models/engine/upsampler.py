@@ -32,6 +32,10 @@ from models.pixels import Pixels
 
 LUMA = (0.299, 0.587, 0.114)  # BT.601, as OpenCV weighs R, G and B into gray
 OPENCV_NO_MEMORY = "(-4:"  # cv::Error::StsNoMem, as its messages have it
+# All that oneDNN says where it gets no memory for its code or its notes; what it cannot do is about descriptors.
+ONEDNN_NO_MEMORY = frozenset(
+    {"could not create a primitive", "could not create a memory object", "could not execute a primitive"}
+)
 PROBE = 8  # px; side of the picture that a network is measured on, a multiple of any pixel-unshuffle
 
 
@@ -362,8 +366,8 @@ def out_of_memory_named() -> Iterator[None]:
             raise OutOfMemory(f"out of memory: {_first_line(exc)}") from exc
         raise
     except RuntimeError as exc:
-        # On the CPU torch has no class of its own for this; the allocator's name is all there is.
-        if "DefaultCPUAllocator" in str(exc):
+        # On the CPU torch has no class of its own for this; the allocator's name is all there is, or oneDNN's words.
+        if "DefaultCPUAllocator" in str(exc) or _first_line(exc) in ONEDNN_NO_MEMORY:
             raise OutOfMemory(f"out of memory: {_first_line(exc)}") from exc
         raise
 

@@ -9,7 +9,7 @@ Free of torch and of any I/O.
 
 from __future__ import annotations
 
-from models.planning.estimates import estimates
+from models.planning.estimates import estimates, longest_estimates
 from models.planning.offers import Budget, Candidate, Kind, Overhead, Wishes
 from models.planning.plan import NothingFits, Plan, as_asked_for, plan, with_faces
 from models.planning.ratings import RATINGS, Rating
@@ -34,6 +34,7 @@ __all__ = [
     "as_asked_for",
     "estimates",
     "explain",
+    "longest_estimates",
     "look_at",
     "network_share",
     "plan",

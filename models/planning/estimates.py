@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from models.errors import ImageTooLarge, ResultTooLarge
-from models.planning.offers import Budget, Candidate
+from models.planning.offers import KINDS, Budget, Candidate
 from models.planning.plan import plan
 from models.planning.traits import SHARP_PHOTO, Traits
 
@@ -47,3 +48,15 @@ def estimates(
             continue
         table.append((pixels, planned.estimate_s))
     return tuple(table)
+
+
+def longest_estimates(candidates: Sequence[Candidate], budget: Budget) -> tuple[tuple[int, float], ...]:
+    """The same for whichever kind of picture takes longest at each size: drawings and text have other models.
+
+    Kinds that would be refused at a size count there no more.
+    """
+    longest: dict[int, float] = {}
+    for kind in KINDS:
+        for pixels, seconds in estimates(candidates, budget, traits=replace(SHARP_PHOTO, kind=kind)):
+            longest[pixels] = max(seconds, longest.get(pixels, 0.0))
+    return tuple(sorted(longest.items()))

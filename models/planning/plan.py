@@ -142,7 +142,7 @@ def plan(
             )  # fmt: skip
             return _as_plan(choice, budget)
         possible += lawful
-    raise _refusal(size_wh, possible, broken, budget)
+    raise _refusal(size_wh, possible, broken, budget, wished=wishes.outscale)
 
 
 def _pool(kind: Kind, candidates: Sequence[Candidate], wishes: Wishes) -> tuple[list[Candidate], Kind]:
@@ -186,15 +186,30 @@ def _as_plan(choice: Choice, budget: Budget) -> Plan:
 
 
 def _refusal(
-    size_wh: tuple[int, int], possible: Sequence[Way], broken: Sequence[tuple[str, int, int]], budget: Budget
+    size_wh: tuple[int, int],
+    possible: Sequence[Way],
+    broken: Sequence[tuple[str, int, int]],
+    budget: Budget,
+    *,
+    wished: float | None,
 ) -> ImageTooLarge | ResultTooLarge:
     width, height = size_wh
     if not possible:
         what, needed, most = broken[-1]
-        return ResultTooLarge(f"the result of {width}x{height} would have {needed:,} in {what}, the limit is {most:,}")
+        less = "" if wished is None else f"; ×{_within(wished, what, most / needed):g} would keep to it"
+        return ResultTooLarge(
+            f"the result of {width}x{height} would have {needed:,} in {what}, the limit is {most:,}{less}"
+        )
     needed_s, allowed_s = min(way.seconds(budget) for way in possible), budget.allowed_s
     return NothingFits(
         f"a picture of {width}x{height} would take about {needed_s:.0f} s here, at most {allowed_s:.0f} s are allowed",
         needed_s,
         allowed_s,
     )
+
+
+def _within(outscale: float, what: str, share: float) -> float:
+    """An outscale whose result takes no more than this share of what the wished one takes; of two digits or three."""
+    less = outscale * (share if what == "side" else math.sqrt(share))
+    steps = 10 if less >= 10 else 100
+    return math.floor(less * steps) / steps

@@ -113,7 +113,8 @@ def _about_the_model(choice: Choice, budget: Budget) -> list[Reason]:
 def _about_the_scale(choice: Choice) -> list[Reason]:
     chosen, (width, height) = choice.chosen, choice.chosen.size_wh
     if choice.wishes.outscale is not None:
-        return [Reason("scale_wished", {"outscale": chosen.outscale})]
+        code = "scale_beyond_network" if chosen.is_grown else "scale_wished"
+        return [Reason(code, {"outscale": chosen.outscale, "scale": chosen.candidate.scale})]
     size: dict[str, str | int | float] = {"outscale": chosen.outscale, "width": width, "height": height}
     if chosen.outscale < choice.first_outscale:
         size["wanted"] = choice.first_outscale

@@ -52,16 +52,22 @@ class Way:
         """What the network gives, per plane."""
         return math.prod(self.lq_wh) * self.candidate.scale**2
 
+    @property
+    def is_grown(self) -> bool:
+        """Whether the network's picture is enlarged once more, which shows nothing that was not there."""
+        return self.outscale * self.factor > self.candidate.scale
+
     def seconds(self, budget: Budget) -> float:
         """Everything from the file to the file; never falls when the picture grows."""
         overhead, candidate = budget.overhead, self.candidate
+        per_output_pixel_s = overhead.per_output_pixel_s + (overhead.per_grown_pixel_s if self.is_grown else 0.0)
         return (
             candidate.startup_s
             + candidate.seconds_per_pixel * self.planes * math.prod(self.lq_wh)
             + overhead.fixed_s
             + overhead.per_input_pixel_s * math.prod(self.size_wh)
             + overhead.per_network_pixel_s * self.planes * self.network_pixels
-            + overhead.per_output_pixel_s * self.planes * math.prod(self.size_out_wh)
+            + per_output_pixel_s * self.planes * math.prod(self.size_out_wh)
         )
 
     def exceeded(self, budget: Budget) -> tuple[str, int, int] | None:

@@ -18,6 +18,8 @@ SENTENCES: Mapping[str, str] = {
     "{patience_s} s that are worth waiting for it",
     "model_quicker": "Chose {model} because {best} would take {best_s} s",
     "scale_wished": "×{outscale} because it was asked for",
+    "scale_beyond_network": "×{outscale} because it was asked for; the network makes ×{scale}, and the rest is plain "
+    "enlarging that shows nothing more",
     "scale_by_size": "×{outscale} because that suits a picture of {width}x{height}",
     "scale_of_text": "×{outscale} because text enlarged further gets letters that were never there",
     "scale_limited_by_time": "×{outscale} because ×{wanted} of {width}x{height} would take too long",
@@ -63,7 +65,7 @@ def _kind(value: str | int | float) -> str:
 SHOWN_AS: Mapping[str, Callable[[str | int | float], str]] = {
     "seconds": _seconds, "best_s": _seconds, "allowed_s": _seconds, "patience_s": _seconds,
     "faces_s": _seconds,
-    "outscale": _number, "wanted": _number, "factor": _number,
+    "outscale": _number, "scale": _number, "wanted": _number, "factor": _number,
     "needed": _count, "most": _count,
     "kind": _kind, "purpose": _kind,
 }  # fmt: skip

@@ -102,17 +102,17 @@ class WeightsStore:
         name = self.full_name(name)
         if name in MODELS and role is not None:
             expect_role(name, MODELS[name].role, role)
-        stored = self._found(name)
+        stored = self._found(name, role)
         if role is not None:
             expect_role(name, stored.architecture.role, role)
         return stored
 
-    def _found(self, name: str) -> StoredModel:
+    def _found(self, name: str, role: Role | None) -> StoredModel:
         if name in MODELS and MODELS[name].is_shipped:
             return self._verified_shipped(MODELS[name])
-        if self._file(name).is_file():
+        if NAME.fullmatch(name) and self._file(name).is_file():
             return self._verified(name)
-        spec = find_model(name, also=self._imported())
+        spec = find_model(name, also=self._imported(), role=role)
         if (self.folder / spec.file).is_file():
             with self._lock(name):
                 return self._adopt(spec)

@@ -149,6 +149,17 @@ def test_a_typing_error_gets_the_closest_name_and_the_whole_list():
     assert all(name in str(refusal.value) for name in EXPECTED)
 
 
+def test_only_models_of_the_role_that_is_needed_are_suggested():
+    with pytest.raises(OptionsError) as refusal:
+        find_model("face_detection_yunet", role="upsampler")
+    suggested = str(refusal.value).partition("Known: ")[2].split(", ")
+    assert "Did you mean" not in str(refusal.value)
+    assert {find_model(name).role for name in suggested} == {"upsampler"}
+    assert {find_model(name).name for name in suggested} == {
+        name for name, spec in MODELS.items() if spec.role == "upsampler"
+    }
+
+
 def test_a_name_like_no_other_gets_no_guess():
     with pytest.raises(OptionsError) as refusal:
         find_model("zzz")

@@ -21,7 +21,7 @@ from tasks.logs import job_name, name_jobs_with
 from tasks.messages import JobState, job_id
 from tests.system.conftest import BOT_ID, picture
 from tests.system.discretion import marks_of
-from tests.system.doctored import HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS
+from tests.system.doctored import GREEDY, HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS
 from tests.system.test_faults import decoding_process
 from tests.tasks.test_metrics import samples
 
@@ -181,6 +181,21 @@ async def test_a_worker_that_keeps_too_much_memory_is_replaced_between_two_pictu
     assert after["restora_worker_starts_total",] == 2
     assert "keeps " in watched.worker.log.read_text()
     assert await watched.asked("/healthz") == (200, "well")
+
+
+async def test_a_picture_for_which_there_is_no_memory_is_given_up_after_three_attempts_and_holds_nobody_up(watched):
+    user, other = watched.telegram.user("Gus"), watched.telegram.user("Nina")
+    await watched.restores(other)  # after which the process that decodes is there
+    children = watched.children
+    photo = await user.sends_document("a.png", content=picture(GREEDY, 1200))
+    took_s = await watched.restores(other)
+    await user.receives_text(containing=en.failed("out_of_memory"), timeout=30)
+    job = await watched.job_of(photo)
+    assert (job.state, job.error, job.attempt) == (JobState.FAILED, "out_of_memory", 3)
+    assert took_s < 20
+    await watched.restores(user)  # and is taken by the same process
+    assert watched.children == children
+    assert watched.worker.log.read_text().count("the device failed: out of memory") == 3
 
 
 async def test_a_hang_in_native_code_ends_at_the_hard_limit_and_the_worker_lives(watched):

@@ -593,6 +593,15 @@ def test_the_place_counts_the_jobs_before_and_the_wait_their_seconds(store, subm
     assert store.place(jobs[1]).place == 1
 
 
+def test_a_drawing_may_take_longer_and_a_sticker_is_one_with_transparency(store, submit):
+    tables = {"estimates": ((1000, 2.0), (2000, 4.0)), "longest": ((1000, 20.0), (2000, 40.0))}
+    store.announce(replace(card("a:1"), **tables))
+    photo = store.place(submit(1, 1))
+    sticker = store.place(store.submit(replace(wish(2, 1), kind="sticker"), **UNLIMITED).job)
+    assert (photo.wait_s, photo.longest_s) == (pytest.approx(2), pytest.approx(20))
+    assert (sticker.wait_s, sticker.longest_s) == (pytest.approx(2 + 40), None)
+
+
 def test_the_wait_counts_what_is_left_of_a_running_job(store, submit):
     store.announce(card("a:1", estimates=((1000, 2.0),)))
     submit(1, 1)

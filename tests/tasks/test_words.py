@@ -94,6 +94,15 @@ def test_the_first_in_the_queue_is_next():
     assert "number 4 " in Texts("en").queued(QueuePlace(place=4, wait_s=None))
 
 
+@pytest.mark.parametrize(
+    ("wait_s", "longest_s", "is_said"), [(8, None, False), (8, 15, False), (1, 9, False), (8, 200, True)]
+)
+def test_a_picture_that_may_take_much_longer_is_told_so(wait_s, longest_s, is_said):
+    words = Texts("en").queued(QueuePlace(place=1, wait_s=wait_s, longest_s=longest_s))
+    assert ("may take longer: about 3 min." in words) == is_said
+    assert f"done in about {wait_s} s." in words
+
+
 @pytest.mark.parametrize("locale", locales())
 def test_an_error_without_words_of_its_own_still_gets_an_apology(locale):
     assert Texts(locale).failed("no_such_code") == Texts(locale).failed("internal")

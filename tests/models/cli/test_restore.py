@@ -115,7 +115,7 @@ def test_a_wrong_result_is_wrong_usage(
     ("content", "extra", "complaint"),
     [
         (None, [], "is not there"),
-        (b"no picture", [], "no picture"),
+        (b"no picture", [], "this seems to be a text; what can be read is PNG, JPEG,"),
         (png(noise(4, 4, 3))[:60], [], "damaged"),
         (png(noise(4, 4, 3)), ["--outscale", "0"], "outscale"),
         (png(noise(4, 4, 3)), ["--denoise", "1.5"], "denoise"),
@@ -143,6 +143,18 @@ def test_a_failure_is_one_line_and_leaves_nothing(
     assert captured.err.count("\n") == 1
     assert complaint in captured.err
     assert not (tmp_path / "new.png").exists()
+
+
+@pytest.mark.parametrize(("outscale", "status"), [("2", 0), ("2.5", 0), ("1000", 1)])
+def test_more_than_the_network_enlarges_is_warned_of_before_the_work(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], outscale: str, status: int
+) -> None:
+    lq, out = tmp_path / "old.png", tmp_path / "new.png"
+    lq.write_bytes(png(noise(100, 80, 3)))
+    assert restore(weights, lq, out, "--outscale", outscale) == status
+    said = capsys.readouterr().err
+    assert ("warning: " in said, "--outscale 2 has it all" in said) == (outscale != "2", outscale != "2")
+    assert ("×250 would keep to it" in said) == (status == 1)
 
 
 def test_a_folder_is_restored_picture_by_picture_whatever_fails(

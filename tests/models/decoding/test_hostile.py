@@ -146,7 +146,7 @@ def test_a_refusal_says_what_is_wrong(results: Results, kind: type[ImageError], 
 def test_what_is_no_picture_is_called_by_its_name(results: Results, name: str, words: str) -> None:
     message = str(results[name].outcome)
     assert words in message
-    assert "please send one of PNG, JPEG" in message
+    assert "what can be read is PNG, JPEG" in message
 
 
 SIZES = {

@@ -206,3 +206,18 @@ def test_opencv_without_memory_is_out_of_memory_and_its_other_errors_stay_what_t
     for other in (lambda: cv2.GaussianBlur(small, (2, 2), 1), lambda: (_ for _ in ()).throw(cv2.error("no room"))):
         with pytest.raises(cv2.error), out_of_memory_named():
             other()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("could not create a primitive", OutOfMemory),  # what a convolution says under a limit of address space
+        ("could not create a primitive descriptor for the convolution forward propagation primitive.", RuntimeError),
+    ],
+)
+def test_onednn_without_memory_is_out_of_memory_and_what_it_cannot_do_stays_what_it_is(
+    words: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as caught, out_of_memory_named():
+        raise RuntimeError(words)
+    assert type(caught.value) is error

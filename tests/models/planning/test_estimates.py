@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from models.planning import Budget, Candidate, Traits, estimates, plan
+from models.planning import Budget, Candidate, Traits, estimates, longest_estimates, plan
 
 BEST = Candidate(name="best", scale=4, purposes=("photo",), rank=0, seconds_per_pixel=50e-6, startup_s=0.3)
 
@@ -24,3 +24,13 @@ def test_the_table_goes_from_a_thumbnail_to_the_largest_picture_that_is_accepted
 def test_sizes_that_would_be_refused_are_not_in_the_table():
     assert [pixels for pixels, _ in estimates([BEST], Budget(seconds=10, reserve=0))] == [50_000, 100_000]
     assert estimates([BEST], Budget(seconds=0.1)) == ()
+
+
+def test_the_longest_estimate_is_that_of_the_kind_that_takes_longest():
+    quick = Candidate(name="quick", scale=4, purposes=("photo",), rank=0, seconds_per_pixel=1e-6)
+    slow = Candidate(name="slow", scale=4, purposes=("drawing",), rank=0, seconds_per_pixel=1e-5)
+    budget = Budget(seconds=50, reserve=0)
+    photos, longest = dict(estimates([quick, slow], budget)), dict(longest_estimates([quick, slow], budget))
+    drawings = dict(estimates([quick, slow], budget, traits=Traits(kind="drawing")))
+    assert longest[1_000_000] == drawings[1_000_000] > photos[1_000_000]
+    assert longest[16_000_000] == photos[16_000_000]  # a drawing would be refused

@@ -175,9 +175,30 @@ def test_a_wished_outscale_is_kept_however_slow_and_needs_no_notice():
     assert plan((2000, 1500), SHARP, [BEST, QUICK], NO_HURRY, Wishes(outscale=8)).size_out_wh == (16_000, 12_000)
 
 
-def test_a_wished_outscale_beyond_a_hard_limit_is_refused_with_numbers():
-    with pytest.raises(ResultTooLarge, match=r"16,000,000 in pixels, the limit is 9,000,000"):
-        plan((1000, 1000), SHARP, [BEST], Budget(max_output_pixels=9_000_000), Wishes(outscale=4))
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"max_output_pixels": 9_000_000}, "16,000,000 in pixels, the limit is 9,000,000; ×3 would keep to it"),
+        ({"max_output_side": 3333}, "4,000 in side, the limit is 3,333; ×3.33 would keep to it"),
+    ],
+)
+def test_a_wished_outscale_beyond_a_hard_limit_is_refused_with_numbers(limit, words):
+    with pytest.raises(ResultTooLarge) as refused:
+        plan((1000, 1000), SHARP, [BEST], Budget(**limit), Wishes(outscale=4))
+    assert str(refused.value).endswith(words)
+    within = float(words.partition("×")[2].split()[0])
+    plan((1000, 1000), SHARP, [BEST], Budget(**limit), Wishes(outscale=within))
+
+
+def test_what_grows_beyond_its_network_says_so_and_takes_longer_by_its_size():
+    by_network, beyond, far_beyond = [
+        plan((400, 300), SHARP, [BEST], NO_HURRY, Wishes(outscale=outscale)) for outscale in (4, 5, 40)
+    ]
+    assert [codes(planned)[1] for planned in (by_network, beyond, far_beyond)] == [
+        "scale_wished", "scale_beyond_network", "scale_beyond_network"
+    ]  # fmt: skip
+    assert beyond.estimate_s > by_network.estimate_s
+    assert far_beyond.estimate_s - beyond.estimate_s == pytest.approx((1600 - 25) * 400 * 300 * 6e-8)
 
 
 @pytest.mark.parametrize(
