@@ -26,7 +26,7 @@ from models.faces.face import Face
 
 RGB = NDArray[np.uint8]
 
-BGR_MEAN = (104.0, 117.0, 123.0, 0.0)  # of the pictures the backbones were trained on; OpenCV wants four
+BGR_MEAN = np.array((104.0, 117.0, 123.0, 0.0))  # of the pictures the backbones were trained on; OpenCV wants four
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride to sides, px
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 SMALL_NETWORK = 5_000_000  # parameters; with MobileNet it has 0.4 million, with ResNet-50 27 million

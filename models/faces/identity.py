@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from models.engine.tiling import Region
 from models.errors import WeightsMissing, WeightsRefused
-from models.faces.alignment import Affine, invert, least_squares_affine, transform, warp
-from models.faces.regions import halved
+from models.faces.alignment import Affine, halved, invert, least_squares_affine, transform, warp
 from models.pixels import Pixels
 
 SIDE = 112  # px

@@ -24,7 +24,7 @@ from models.alpha import before_gray
 from models.colour_lock import is_colourless
 from models.engine.tiling import Region
 from models.errors import OptionsError
-from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling
+from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, scale_of
 from models.faces.matching import PLAUSIBLE, Matched, luma, match
 from models.faces.regions import (
     WINDOW,
@@ -37,7 +37,6 @@ from models.faces.regions import (
     face_region,
     freedom,
     grouped,
-    scale_of,
     share_inside,
     share_seen,
     to_crop,

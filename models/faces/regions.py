@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.tiling import Region
-from models.faces.alignment import TEMPLATE_SIDE, Affine, invert, transform
+from models.faces.alignment import TEMPLATE_SIDE, Affine, averaged, invert, scale_of, transform
 
 Float32 = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -47,11 +47,6 @@ PARSED_SHARES = np.array(
     + [0.0],  # hat
     np.float32,
 )
-
-
-def scale_of(affine: Affine) -> float:
-    """Pixels of the crop per pixel of the picture."""
-    return math.sqrt(abs(float(np.linalg.det(affine[:, :2]))))
 
 
 def face_region(affine: Affine, size_wh: tuple[int, int]) -> Region | None:
@@ -178,30 +173,12 @@ def to_crop(part: NDArray[np.uint8 | np.uint16 | np.float32], affine: Affine, re
     """
     to_part = affine.copy()
     to_part[:, 2] += affine[:, :2] @ (region.x, region.y) - (WINDOW.x, WINDOW.y)
-    part, to_part = halved(part, to_part)
-    left = scale_of(to_part)
-    if left < 1:
-        small_wh = max(1, round(part.shape[1] * left)), max(1, round(part.shape[0] * left))
-        part, to_part = _reduced(part, to_part, small_wh)
+    part, to_part = averaged(part, to_part)
     levels = part.astype(np.float32)
     warped = cv2.warpAffine(
         levels, to_part, (WINDOW.width, WINDOW.height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(warped, np.float32)
-
-
-def halved(
-    part: NDArray[np.uint8 | np.uint16 | np.float32], to_crop: Affine
-) -> tuple[NDArray[np.uint8 | np.uint16 | np.float32], Affine]:
-    """A picture halved as often as its map to a crop would shrink it anyway, and the map from there.
-
-    Means of four pixels take a tenth of the time that means of areas do. What an odd side leaves over at the far edge
-    is lost: less than a pixel of the crop.
-    """
-    while scale_of(to_crop) <= 1 / 2 and min(part.shape[:2]) > 1:
-        height, width = part.shape[0] // 2, part.shape[1] // 2
-        part, to_crop = _reduced(part[: 2 * height, : 2 * width], to_crop, (width, height))
-    return part, to_crop
 
 
 def crop_region(affine: Affine, size_wh: tuple[int, int]) -> Region | None:
@@ -251,18 +228,6 @@ def _within(low: NDArray[np.float64], high: NDArray[np.float64], size_wh: tuple[
     left, top = (max(0, math.ceil(edge)) for edge in low)
     right, bottom = (min(side, math.floor(edge) + 1) for side, edge in zip(size_wh, high, strict=True))
     return Region(top, left, bottom - top, right - left) if right > left and bottom > top else None
-
-
-def _reduced(
-    part: NDArray[np.uint8 | np.uint16 | np.float32], to_crop: Affine, size_wh: tuple[int, int]
-) -> tuple[NDArray[np.uint8 | np.uint16 | np.float32], Affine]:
-    """A picture made smaller by averaging, and the map from there to where the picture's own map led."""
-    ratio = np.array([part.shape[1] / size_wh[0], part.shape[0] / size_wh[1]])
-    moved = to_crop.copy()
-    moved[:, 2] += to_crop[:, :2] @ (ratio / 2 - 0.5)
-    moved[:, :2] *= ratio
-    small = cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, part.dtype), moved
 
 
 def _rounded(shares: Float32) -> Mask:
