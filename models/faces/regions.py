@@ -73,12 +73,11 @@ def distance(affine: Affine, region: Region) -> Float32:
     return np.asarray(np.sqrt(squares[0] + squares[1]), np.float32)
 
 
-def crop_mask(affine: Affine, size_wh: tuple[int, int], labels: NDArray[np.uint8] | None = None) -> Mask:
+def crop_mask(inside: Float32 | None, labels: NDArray[np.uint8] | None = None) -> Mask:
     """How much of a restored crop is to be seen.
 
     Args:
-        affine: (2, 3) from the picture to the crop.
-        size_wh: of the picture; the mask fades out before its borders, for beside them the crop is filling.
+        inside: (440, 384), see :func:`share_inside`; the mask fades out before the picture's borders.
         labels: (512, 512) uint8, BiSeNet's class of each pixel, or None where no parser is there.
 
     Returns:
@@ -87,30 +86,34 @@ def crop_mask(affine: Affine, size_wh: tuple[int, int], labels: NDArray[np.uint8
     mask = _oval()
     if labels is not None:
         mask = mask * _parsed(labels)[WINDOW.slices]
-    inside = share_inside(affine, size_wh)
     return _rounded(mask if inside is None else mask * inside)
 
 
 def face_mask(
     affine: Affine, region: Region, size_wh: tuple[int, int], labels: NDArray[np.uint8] | None = None
 ) -> Mask:
-    """The same for a region of the picture, as (h, w); see :func:`crop_mask`."""
-    return np.asarray(CropView(crop_mask(affine, size_wh, labels), affine)(region), np.uint8)
+    """The same for a region of the picture of that size, as (h, w)."""
+    return np.asarray(CropView(crop_mask(share_inside(affine, size_wh), labels), affine)(region), np.uint8)
 
 
 def share_inside(affine: Affine, size_wh: tuple[int, int]) -> Float32 | None:
-    """In [0, 1]: where the crop's window shows the picture and not what was filled in; None if it does everywhere."""
+    """In [0, 1]: where the crop's window shows the picture and not what was filled in; None if it does everywhere.
+
+    Args:
+        affine: (2, 3) from the picture to the crop.
+        size_wh: of the picture.
+    """
     back = invert(affine)
     beside = (SEEN_LEAST + SEEN_FADE) / scale_of(affine)
     there = transform(back, _corners())
     if (there >= beside).all() and (there <= np.array(size_wh) - 1 - beside).all():
         return None
     x, y = (np.arange(start, start + side) for start, side in ((WINDOW.x, WINDOW.width), (WINDOW.y, WINDOW.height)))
-    least = np.full(WINDOW.shape_hw, np.inf)
-    for row, side in zip(back, size_wh, strict=True):
-        at = np.add.outer(row[1] * y + row[2], row[0] * x)
-        np.minimum(least, np.minimum(at + 0.5, side - 0.5 - at), out=least)
-    return np.clip((least * scale_of(affine) - SEEN_LEAST) / SEEN_FADE, 0, 1).astype(np.float32)
+    within = []  # so far from the border across, and down, in px of the crop
+    for row, side in zip(back * scale_of(affine), np.array(size_wh) * scale_of(affine), strict=True):
+        from_middle = row[1] * y + row[2] + scale_of(affine) / 2 - side / 2
+        within.append(side / 2 - np.abs(np.add.outer(from_middle.astype(np.float32), (row[0] * x).astype(np.float32))))
+    return np.asarray(np.clip((np.minimum(*within) - SEEN_LEAST) / SEEN_FADE, 0, 1), np.float32)
 
 
 def share_seen(opaque: Float32, scale: float) -> Float32:
