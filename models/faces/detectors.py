@@ -26,7 +26,7 @@ from models.faces.face import Face
 
 RGB = NDArray[np.uint8]
 
-BGR_MEAN = (104.0, 117.0, 123.0)  # of the pictures the backbones were trained on
+BGR_MEAN = np.array((104.0, 117.0, 123.0, 0.0))  # of the pictures the backbones were trained on; OpenCV wants four
 ANCHORS = {8: (16, 32), 16: (64, 128), 32: (256, 512)}  # stride to sides, px
 CENTRE_VARIANCE, SIZE_VARIANCE = 0.1, 0.2
 SMALL_NETWORK = 5_000_000  # parameters; with MobileNet it has 0.4 million, with ResNet-50 27 million
@@ -97,7 +97,6 @@ class RetinaFaceDetector:
         self._device = torch.device(device)
         self._network = network.to(self._device).eval()
         self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's own types lack it
-        self._mean = torch.tensor(BGR_MEAN, device=self._device).view(1, 3, 1, 1)
         self.least_score = least_score
         small = sum(parameter.numel() for parameter in network.parameters()) < SMALL_NETWORK
         self.sides = sides or ((640, 1280, 2560) if small else (640, 1280))
@@ -136,9 +135,10 @@ class RetinaFaceDetector:
             least_score: another one than for faces.
         """
         least_score = self.least_score if least_score is None else least_score
-        bgr = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2BGR) for image in images])
-        batch = torch.from_numpy(bgr).to(self._device)
-        batch = batch.permute(0, 3, 1, 2).float().sub_(self._mean)  # stays channels last
+        bgr = np.empty(images.shape, np.float32)
+        for image, made in zip(images, bgr, strict=True):  # in one go, a tenth of what PyTorch takes on a CPU
+            cv2.subtract(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), BGR_MEAN, dst=made, dtype=cv2.CV_32F)
+        batch = torch.from_numpy(bgr).to(self._device).permute(0, 3, 1, 2)  # stays channels last
         offsets, classes, landmarks = self._network(batch)
         return [
             _decoded(*parts, least_score=least_score, size_hw=(images.shape[1], images.shape[2]))

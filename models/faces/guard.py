@@ -14,18 +14,17 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.tiling import Region
 from models.engine.upsampler import out_of_memory_named
 from models.errors import RestorationStopped
-from models.faces.alignment import TEMPLATE_EYE_DISTANCE, Affine, estimate_affine
+from models.faces.alignment import TEMPLATE_EYE_DISTANCE, Affine, averaged, estimate_affine, scale_of
 from models.faces.identity import Embedder, Embedding, cosine, embedding, identity_region
 from models.faces.matching import edge_blur, luma
 from models.faces.pasting import FaceLayer, paste
-from models.faces.regions import around, crop_region, grouped, scale_of
+from models.faces.regions import around, crop_region, grouped
 from models.faces.report import Reason, Status
 from models.pixels import Pixels
 
@@ -100,13 +99,10 @@ def sigmas_between_eyes(picture: Pixels, landmarks: NDArray[np.float32]) -> floa
     if region is None:
         return 0.0
     part = picture[region.slices]
-    levels = luma(part.astype(np.float32) * np.float32(255 / np.iinfo(part.dtype).max))
-    scale = min(1.0, scale_of(affine))
-    if scale < 1:  # more pixels than a restorer looks at
-        small_wh = (max(1, round(region.width * scale)), max(1, round(region.height * scale)))
-        levels = np.asarray(cv2.resize(levels, small_wh, interpolation=cv2.INTER_AREA), np.float32)
-    blur = edge_blur(levels)
-    return 0.0 if blur is None else TEMPLATE_EYE_DISTANCE / scale_of(affine) * scale / max(blur, OWN_BLUR)
+    levels = luma(part.astype(np.float32))
+    levels, affine = averaged(levels, affine)  # no more pixels than a restorer looks at
+    blur = edge_blur(levels * np.float32(255 / np.iinfo(part.dtype).max))
+    return 0.0 if blur is None else TEMPLATE_EYE_DISTANCE / scale_of(affine) / max(blur, OWN_BLUR)
 
 
 def paste_guarded(

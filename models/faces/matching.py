@@ -109,8 +109,9 @@ def edge_blur(levels: Float32) -> float | None:
     across, down = _gradients(np.asarray(first, np.float32))
     strength = np.asarray(cv2.magnitude(across, down), np.float32)
     least = max(LEAST_EDGE, float(np.percentile(strength[::3, ::3], STRONGEST)))
-    y, x = np.nonzero(strength[1:-1, 1:-1] >= least)
-    y, x = y + 1, x + 1
+    strong = strength >= least
+    strong[[0, -1]] = strong[:, [0, -1]] = False
+    y, x = np.divmod(np.flatnonzero(strong), strength.shape[1])
     # Beside its crest an edge says nothing about how steep it is.
     aside, above = np.abs(across[y, x]) > np.abs(down[y, x]), strength[y, x]
     crest = above >= np.maximum(strength[y - ~aside, x - aside], strength[y + ~aside, x + aside])

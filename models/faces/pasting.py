@@ -24,7 +24,7 @@ from models.alpha import before_gray
 from models.colour_lock import is_colourless
 from models.engine.tiling import Region
 from models.errors import OptionsError
-from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling
+from models.faces.alignment import TEMPLATE_SIDE, Affine, affine_after_scaling, scale_of
 from models.faces.matching import PLAUSIBLE, Matched, luma, match
 from models.faces.regions import (
     WINDOW,
@@ -37,7 +37,6 @@ from models.faces.regions import (
     face_region,
     freedom,
     grouped,
-    scale_of,
     share_inside,
     share_seen,
     to_crop,
@@ -197,16 +196,16 @@ def _compared(
     if colourless:
         there = np.ascontiguousarray(there[..., 0])
     plain = to_crop(_levels(there), affine, window)
-    crop, new = crop_mask(affine, size_wh, labels), restored[WINDOW.slices]
     inside = share_inside(affine, size_wh)
+    crop, new = crop_mask(inside, labels), restored[WINDOW.slices]
     if opacity is not None:
         opaque = to_crop(_levels(opacity), affine, window) * np.float32(1 / 255)
         seen = share_seen(opaque, scale_of(affine)) * np.clip(opaque / FAINTEST, 0, 1)
         crop = np.asarray(np.rint(crop * seen), np.uint8)
         inside = seen if inside is None else np.asarray(inside * seen, np.float32)
     if inside is not None:  # what a restorer made of the filling beside the picture says nothing
-        old = plain if plain.ndim == 3 else plain[..., None]
-        new = np.asarray(old + (new - old) * inside[..., None], np.float32)
+        old = plain if plain.ndim == 3 else cv2.merge([plain] * 3)
+        new = np.asarray(old + (new - old) * cv2.merge([inside] * 3), np.float32)
     matched = match(new, plain, crop)
     mask = np.asarray(CropView(crop, affine)(region), np.uint8)
     views = Views.of(matched, plain, affine)

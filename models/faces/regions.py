@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.engine.tiling import Region
-from models.faces.alignment import TEMPLATE_SIDE, Affine, invert, transform
+from models.faces.alignment import TEMPLATE_SIDE, Affine, averaged, invert, scale_of, transform
 
 Float32 = NDArray[np.float32]
 Mask = NDArray[np.uint8]
@@ -49,11 +49,6 @@ PARSED_SHARES = np.array(
 )
 
 
-def scale_of(affine: Affine) -> float:
-    """Pixels of the crop per pixel of the picture."""
-    return math.sqrt(abs(float(np.linalg.det(affine[:, :2]))))
-
-
 def face_region(affine: Affine, size_wh: tuple[int, int]) -> Region | None:
     """The smallest rectangle of the picture that holds a face's oval; None if it lies beside the picture.
 
@@ -78,12 +73,11 @@ def distance(affine: Affine, region: Region) -> Float32:
     return np.asarray(np.sqrt(squares[0] + squares[1]), np.float32)
 
 
-def crop_mask(affine: Affine, size_wh: tuple[int, int], labels: NDArray[np.uint8] | None = None) -> Mask:
+def crop_mask(inside: Float32 | None, labels: NDArray[np.uint8] | None = None) -> Mask:
     """How much of a restored crop is to be seen.
 
     Args:
-        affine: (2, 3) from the picture to the crop.
-        size_wh: of the picture; the mask fades out before its borders, for beside them the crop is filling.
+        inside: (440, 384), see :func:`share_inside`; the mask fades out before the picture's borders.
         labels: (512, 512) uint8, BiSeNet's class of each pixel, or None where no parser is there.
 
     Returns:
@@ -92,30 +86,34 @@ def crop_mask(affine: Affine, size_wh: tuple[int, int], labels: NDArray[np.uint8
     mask = _oval()
     if labels is not None:
         mask = mask * _parsed(labels)[WINDOW.slices]
-    inside = share_inside(affine, size_wh)
     return _rounded(mask if inside is None else mask * inside)
 
 
 def face_mask(
     affine: Affine, region: Region, size_wh: tuple[int, int], labels: NDArray[np.uint8] | None = None
 ) -> Mask:
-    """The same for a region of the picture, as (h, w); see :func:`crop_mask`."""
-    return np.asarray(CropView(crop_mask(affine, size_wh, labels), affine)(region), np.uint8)
+    """The same for a region of the picture of that size, as (h, w)."""
+    return np.asarray(CropView(crop_mask(share_inside(affine, size_wh), labels), affine)(region), np.uint8)
 
 
 def share_inside(affine: Affine, size_wh: tuple[int, int]) -> Float32 | None:
-    """In [0, 1]: where the crop's window shows the picture and not what was filled in; None if it does everywhere."""
+    """In [0, 1]: where the crop's window shows the picture and not what was filled in; None if it does everywhere.
+
+    Args:
+        affine: (2, 3) from the picture to the crop.
+        size_wh: of the picture.
+    """
     back = invert(affine)
     beside = (SEEN_LEAST + SEEN_FADE) / scale_of(affine)
     there = transform(back, _corners())
     if (there >= beside).all() and (there <= np.array(size_wh) - 1 - beside).all():
         return None
     x, y = (np.arange(start, start + side) for start, side in ((WINDOW.x, WINDOW.width), (WINDOW.y, WINDOW.height)))
-    least = np.full(WINDOW.shape_hw, np.inf)
-    for row, side in zip(back, size_wh, strict=True):
-        at = np.add.outer(row[1] * y + row[2], row[0] * x)
-        np.minimum(least, np.minimum(at + 0.5, side - 0.5 - at), out=least)
-    return np.clip((least * scale_of(affine) - SEEN_LEAST) / SEEN_FADE, 0, 1).astype(np.float32)
+    within = []  # so far from the border across, and down, in px of the crop
+    for row, side in zip(back * scale_of(affine), np.array(size_wh) * scale_of(affine), strict=True):
+        from_middle = row[1] * y + row[2] + scale_of(affine) / 2 - side / 2
+        within.append(side / 2 - np.abs(np.add.outer(from_middle.astype(np.float32), (row[0] * x).astype(np.float32))))
+    return np.asarray(np.clip((np.minimum(*within) - SEEN_LEAST) / SEEN_FADE, 0, 1), np.float32)
 
 
 def share_seen(opaque: Float32, scale: float) -> Float32:
@@ -178,30 +176,12 @@ def to_crop(part: NDArray[np.uint8 | np.uint16 | np.float32], affine: Affine, re
     """
     to_part = affine.copy()
     to_part[:, 2] += affine[:, :2] @ (region.x, region.y) - (WINDOW.x, WINDOW.y)
-    part, to_part = halved(part, to_part)
-    left = scale_of(to_part)
-    if left < 1:
-        small_wh = max(1, round(part.shape[1] * left)), max(1, round(part.shape[0] * left))
-        part, to_part = _reduced(part, to_part, small_wh)
+    part, to_part = averaged(part, to_part)
     levels = part.astype(np.float32)
     warped = cv2.warpAffine(
         levels, to_part, (WINDOW.width, WINDOW.height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(warped, np.float32)
-
-
-def halved(
-    part: NDArray[np.uint8 | np.uint16 | np.float32], to_crop: Affine
-) -> tuple[NDArray[np.uint8 | np.uint16 | np.float32], Affine]:
-    """A picture halved as often as its map to a crop would shrink it anyway, and the map from there.
-
-    Means of four pixels take a tenth of the time that means of areas do. What an odd side leaves over at the far edge
-    is lost: less than a pixel of the crop.
-    """
-    while scale_of(to_crop) <= 1 / 2 and min(part.shape[:2]) > 1:
-        height, width = part.shape[0] // 2, part.shape[1] // 2
-        part, to_crop = _reduced(part[: 2 * height, : 2 * width], to_crop, (width, height))
-    return part, to_crop
 
 
 def crop_region(affine: Affine, size_wh: tuple[int, int]) -> Region | None:
@@ -251,18 +231,6 @@ def _within(low: NDArray[np.float64], high: NDArray[np.float64], size_wh: tuple[
     left, top = (max(0, math.ceil(edge)) for edge in low)
     right, bottom = (min(side, math.floor(edge) + 1) for side, edge in zip(size_wh, high, strict=True))
     return Region(top, left, bottom - top, right - left) if right > left and bottom > top else None
-
-
-def _reduced(
-    part: NDArray[np.uint8 | np.uint16 | np.float32], to_crop: Affine, size_wh: tuple[int, int]
-) -> tuple[NDArray[np.uint8 | np.uint16 | np.float32], Affine]:
-    """A picture made smaller by averaging, and the map from there to where the picture's own map led."""
-    ratio = np.array([part.shape[1] / size_wh[0], part.shape[0] / size_wh[1]])
-    moved = to_crop.copy()
-    moved[:, 2] += to_crop[:, :2] @ (ratio / 2 - 0.5)
-    moved[:, :2] *= ratio
-    small = cv2.resize(part, size_wh, interpolation=cv2.INTER_AREA)
-    return np.asarray(small, part.dtype), moved
 
 
 def _rounded(shares: Float32) -> Mask:

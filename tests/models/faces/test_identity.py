@@ -48,6 +48,21 @@ def test_a_large_face_is_averaged_and_not_sampled() -> None:
     assert np.abs(crop[20:90, 20:90].astype(int) - 100).max() <= 4
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.26, 0.13])
+def test_of_a_huge_face_fewer_pixels_show_the_same(scale: float) -> None:
+    """The other opinion is OpenCV's mean of all pixels; grain that is finer than the crop is all they may differ in."""
+    side = round(512 / scale)
+    grain = np.random.default_rng(3).integers(-10, 11, (256, 256, 3)).astype(np.int16)
+    grain = np.tile(grain, (-(-side // 256), -(-side // 256), 1))[:side, :side]
+    picture = cv2.resize(photograph(512, 512, noise=0, finest=0.01), (side, side), interpolation=cv2.INTER_LINEAR)
+    picture = cv2.add(picture, grain, dtype=cv2.CV_8U)
+    landmarks = landmarks_of(to_crop_affine((side / 2, 0.57 * side), scale))
+    small = cv2.resize(picture, (112, 112), interpolation=cv2.INTER_AREA)
+    expected = identity_crop(small, ((landmarks + 0.5) * (112 / side) - 0.5).astype(np.float32))
+    error = np.abs(identity_crop(picture, landmarks).astype(int) - expected)
+    assert error.mean() < 1.2, f"{error.mean():.2f} in the mean, {error.max()} at the most"
+
+
 def test_the_crop_is_where_opencv_s_own_alignment_has_it() -> None:
     """OpenCV samples, so that the two agree where nothing is finer than the crop."""
     picture = np.asarray(cv2.GaussianBlur(photograph(finest=0.02, noise=0), (0, 0), 2), np.uint8)
