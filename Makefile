@@ -37,8 +37,9 @@ startable: setup
 demo: startable ## a scripted user talks to the real bot; pictures under var/demo
 	@$(BIN)/python -m dev.demo
 
+# Three processes: more than a third of the time a test waits for a clock, a socket or another process.
 test: weights ## run the tests
-	$(BIN)/python -m pytest --numprocesses 2 --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --no-loadscope-reorder
 
 chaos: startable ## break everything under load and account for every picture: make chaos SEED=1 JOBS=500
 	@$(BIN)/python -m dev.chaos $(if $(SEED),--seed "$(SEED)") $(if $(JOBS),--jobs "$(JOBS)") $(OPTIONS)

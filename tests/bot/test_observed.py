@@ -70,6 +70,7 @@ async def watched(tmp_path_factory):
             LOG_LEVEL="DEBUG",
             MAX_OPEN_JOBS_PER_USER="2",
         )
+        await owner.sends_text("/help")  # else its first question for updates is answered after ten seconds
         await stack.bot_is_ready(bot)
         yield Watched(telegram, stack, bot, owner, port)
 

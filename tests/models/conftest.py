@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.checkpoints.architecture import Architecture
 from models.checkpoints.state_dicts import build_network
+from models.decoding import Decoder
 from models.registry import MODELS, Mirror, ModelSpec
 from models.weights.file import pin_of
 from tests.models.file_server import FileServer
@@ -23,6 +24,26 @@ from tests.models.file_server import FileServer
 KEPT_BYTES = 200_000_000  # of one model's weights; those of larger ones are made anew rather than kept for all tests
 
 SeededWeights = Callable[[str], dict[str, NDArray[Any]]]
+
+
+class SharedDecoder(Decoder):
+    """Outlives the restorers that use it."""
+
+    def close(self) -> None:
+        """Nothing yet; :meth:`end` does it."""
+
+    def end(self) -> None:
+        super().close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_decoder() -> Iterator[None]:
+    """One decoding process for all restorers: starting one takes longer than most pictures of these tests."""
+    decoder = SharedDecoder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.restorer.Decoder", lambda: decoder)
+        yield
+    decoder.end()
 
 
 @pytest.fixture(scope="session")

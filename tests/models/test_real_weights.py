@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models import RestoreOptions, Restorer, WeightsStore
+from models import WeightsStore
 from models.checkpoints.state_dicts import load_network, load_state_dict
 from models.cli import main
 from models.engine.device import native_cpu_bfloat16, pick_engine
@@ -18,12 +18,14 @@ from models.engine.model import make_upsampler
 from models.engine.tiling import Placement
 from models.engine.upsampler import Tiling
 from models.errors import WeightsMissing
+from models.loading import load_model
 from models.registry import find_model
 from models.weights.store import DEFAULT_FOLDER
-from tests.models.toys import pixels_of, png
+from tests.models.toys import pixels_of
 
 X4PLUS, COMPACT = "RealESRGAN_x4plus", "realesr-animevideov3"
 WHOLE = Tiling(tile=0, overlap=0)
+PLACEMENTS: tuple[Placement, ...] = ("shifted", "clipped")
 
 
 @pytest.fixture(scope="module")
@@ -99,18 +101,13 @@ def test_without_a_border_it_is_the_network_alone(
 def test_bfloat16_agrees_with_float32_to_45_db_on_a_photo(shared: Path, x4plus_folder: Path) -> None:
     photo = pixels_of((shared / "images/eval/kodak/kodim04.png").read_bytes())[200:280, 200:300]
     results = {
-        dtype: pixels_of(
-            Restorer.open(X4PLUS, weights_dir=x4plus_folder, device="cpu", dtype=dtype)
-            .restore(png(photo), RestoreOptions(output_format="png", colour_lock=False))
-            .data
-        )
+        dtype: make_upsampler(load_model(X4PLUS, x4plus_folder), pick_engine("cpu", dtype))(photo, WHOLE)
         for dtype in ("bfloat16", "float32")
     }
     assert psnr(results["bfloat16"], results["float32"]) >= 45
 
 
-@pytest.mark.parametrize("overlap", [8, 16])
-def test_windows_moved_inwards_come_closer_to_the_untiled_picture_for_less_work(shared: Path, overlap: int) -> None:
+def test_windows_moved_inwards_come_closer_to_the_untiled_picture_for_less_work(shared: Path) -> None:
     """Why networks that cannot be streamed are cut our way and not the reference's: twelve photos, sizes as they come.
 
     With an overlap of 4 px, too small for either, the two are alike.
@@ -118,15 +115,16 @@ def test_windows_moved_inwards_come_closer_to_the_untiled_picture_for_less_work(
     state = load_state_dict(shared / "weights" / f"{COMPACT}.pth")
     upsampler = make_upsampler(load_network(find_model(COMPACT), state), pick_engine("cpu", "float32"))
     rng = np.random.default_rng(0)
-    error: dict[Placement, float] = {"shifted": 0.0, "clipped": 0.0}
-    work: dict[Placement, int] = {"shifted": 0, "clipped": 0}
+    ways: list[tuple[Placement, int]] = [(placement, overlap) for overlap in (8, 16) for placement in PLACEMENTS]
+    error, work = dict.fromkeys(ways, 0.0), dict.fromkeys(ways, 0)
     for path in sorted((shared / "images/eval/kodak").glob("*.png")):
         height, width = rng.integers(70, 200, 2)
         lq = np.ascontiguousarray(pixels_of(path.read_bytes())[:height, :width])
         untiled = upsampler(lq, WHOLE).astype(int)
-        for placement in error:
+        for placement, overlap in ways:
             tiling = Tiling(tile=64, overlap=overlap, placement=placement)
-            error[placement] += float(np.square(upsampler(lq, tiling) - untiled).mean())
-            work[placement] += upsampler.windows_pixels(height, width, tiling)
-    assert error["shifted"] < error["clipped"]
-    assert work["shifted"] < work["clipped"]
+            error[placement, overlap] += float(np.square(upsampler(lq, tiling) - untiled).mean())
+            work[placement, overlap] += upsampler.windows_pixels(height, width, tiling)
+    for overlap in (8, 16):
+        assert error["shifted", overlap] < error["clipped", overlap]
+        assert work["shifted", overlap] < work["clipped", overlap]

@@ -104,17 +104,18 @@ def test_what_json_reports_can_be_followed_as_well(
 
 
 def test_a_recipe_for_other_weights_of_that_name_is_refused(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path, a_recipe: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lq, out = tmp_path / "old.png", tmp_path / "new.png"
     lq.write_bytes(picture_files()["photo.png"])
-    recipe = a_recipe() | {"model": "small", "model_sha256": WeightsStore(weights).verify("other").source_sha256}
+    recipe = a_recipe | {"model": "small", "model_sha256": WeightsStore(weights).verify("other").source_sha256}
     (tmp_path / "recipe.json").write_text(json.dumps(recipe))
     assert restore(weights, lq, out, "--recipe", tmp_path / "recipe.json") == 1
     assert "other weights of small" in capsys.readouterr().err
     assert not out.exists()
 
 
+@pytest.fixture(scope="module")
 def a_recipe() -> dict[str, Any]:
     restorer = restorer_of(compact(2))
     try:
@@ -123,10 +124,10 @@ def a_recipe() -> dict[str, Any]:
         restorer.close()
 
 
-def test_a_recipe_holds_all_that_matters_and_nothing_of_the_moment() -> None:
-    recipe = a_recipe()
-    assert {"model", "model_sha256", "source_sha256", "seed", "outscale", "dtype", "device", "version"} < recipe.keys()
-    assert (recipe["model"], recipe["outscale"], recipe["reduced_to"]) == ("toy", 2, [61, 45])
+def test_a_recipe_holds_all_that_matters_and_nothing_of_the_moment(a_recipe: dict[str, Any]) -> None:
+    said = {"model", "model_sha256", "source_sha256", "seed", "outscale", "dtype", "device", "version"}
+    assert said < a_recipe.keys()
+    assert (a_recipe["model"], a_recipe["outscale"], a_recipe["reduced_to"]) == ("toy", 2, [61, 45])
 
 
 @pytest.mark.parametrize("recipe", [{}, {"model": "x"}, {"outscale": 2}])
@@ -150,9 +151,11 @@ GARBAGE: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), GARBAGE)
-def test_a_recipe_with_garbage_in_it_is_refused_before_any_work(name: str, value: Any) -> None:
+def test_a_recipe_with_garbage_in_it_is_refused_before_any_work(
+    a_recipe: dict[str, Any], name: str, value: Any
+) -> None:
     restorer, progress = restorer_of(compact(2)), list[float]()
-    recipe = a_recipe() | {name: value}
+    recipe = a_recipe | {name: value}
     with pytest.raises(OptionsError) as refused:
         restorer.restore(picture_files()["photo.png"], options_of(recipe), on_progress=progress.append)
     restorer.close()

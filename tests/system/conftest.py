@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,12 @@ class Town:
     stack: Stack
     bot: Process
     workers: list[Process] = field(default_factory=list)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    def start_worker(self, **env: str) -> Process:
+        """One more, under a name and with a log of its own."""
+        self.workers.append(self.stack.start_worker(f"worker{next(self._numbers)}", **env))
+        return self.workers[-1]
 
     async def job_of(self, message):
         return self.stack.store.get(job_id(BOT_ID, message.chat.id, message.message_id))
@@ -57,7 +64,8 @@ async def running_town(folder, *, workers: int = 1, **env: str) -> AsyncIterator
     ):
         give_everybody_a_rare_name(telegram)
         town = Town(telegram, stack, stack.start_bot())
-        town.workers = [stack.start_worker(f"worker{number}") for number in range(workers)]
+        for _ in range(workers):
+            town.start_worker()
         await stack.workers_are_ready(*town.workers)
         await telegram.is_polled(timeout=30)
         yield town
@@ -78,7 +86,7 @@ async def town(tmp_path_factory, weights) -> AsyncIterator[Town]:
 
 
 class FrailTown:
-    """A town of one worker for tests that break something; the next test has it too if it stands as it stood."""
+    """A town of one worker for tests that break something; the next test has it too if it has got over that."""
 
     def __init__(self, make_folder) -> None:
         self._make_folder = make_folder
@@ -99,13 +107,27 @@ class FrailTown:
             await running.aclose()
 
 
-def how_it_stands(town: Town) -> tuple[object, ...]:
-    """Which processes there are, and whether there is anything left to do."""
+def is_sound(town: Town) -> bool:
+    """Whether bot, Redis and one worker with one child live, and there is nothing left to do."""
     redis = town.stack.store.redis
-    children = [[child.pid for child in psutil.Process(worker.pid).children()] for worker in town.workers]
-    left = [redis.exists("restora:aside", "restora:leases", "restora:untold"), int(redis.get("restora:queued") or 0)]
-    ended = [process.exit_status for process in [town.bot, *town.workers]]
-    return town.bot.pid, [worker.pid for worker in town.workers], children, ended, town.stack.redis.process.pid, left
+    town.workers = [worker for worker in town.workers if worker.exit_status is None]
+    children = [psutil.Process(worker.pid).children() for worker in town.workers]
+    left = redis.exists("restora:aside", "restora:leases", "restora:untold") or int(redis.get("restora:queued") or 0)
+    return [len(them) for them in children] == [1] and town.bot.exit_status is None and not left
+
+
+async def comes_round(town: Town) -> bool:
+    """Whether it is sound within the moment that the last job needs to be put away."""
+    try:
+        for _ in range(40):
+            if is_sound(town):
+                return True
+            if town.bot.exit_status is not None or not town.workers:
+                return False
+            await asyncio.sleep(0.05)
+    except (psutil.Error, RedisError):
+        pass
+    return False
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -117,17 +139,13 @@ async def frail_town(tmp_path_factory, weights) -> AsyncIterator[FrailTown]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def frail(frail_town) -> AsyncIterator[Town]:
-    """One worker, for tests that break something."""
+async def frail(request, frail_town) -> AsyncIterator[Town]:
+    """One worker, for tests that break something. Whatever a restart mends is mended for the next test, too."""
+    failed = request.session.testsfailed
     town = await frail_town.open()
-    before = how_it_stands(town)
     yield town
     town.telegram.behaves()
-    try:
-        is_sound = how_it_stands(town) == before
-    except (psutil.Error, RedisError):
-        is_sound = False
-    if not is_sound:
+    if request.session.testsfailed > failed or not await comes_round(town):
         await frail_town.close()
 
 

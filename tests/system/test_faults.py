@@ -89,7 +89,7 @@ async def test_a_killed_worker_is_replaced_by_another_within_the_lease(frail):
     photo = await user.sends_photo(grainy_photo(*LONG))
     await started(frail, photo)
     frail.workers[0].kill()
-    frail.workers.append(frail.stack.start_worker("another"))
+    frail.start_worker()
     killed = time.time()
     async with asyncio.timeout(60):
         while (await frail.job_of(photo)).attempt < 2:
@@ -145,7 +145,7 @@ async def test_a_killed_decoding_process_costs_no_picture(frail):
 
 async def test_a_worker_told_to_leave_hands_its_job_back_at_once(frail):
     frail.workers[0].stop()
-    leaving = frail.stack.start_worker("leaving", REMAP_SIGTERM="SIGQUIT", WORKER_SOFT_SHUTDOWN_S="1")
+    leaving = frail.start_worker(REMAP_SIGTERM="SIGQUIT", WORKER_SOFT_SHUTDOWN_S="1")
     await frail.stack.workers_are_ready(leaving)
     user = frail.telegram.user("Leo")
     photo = await user.sends_photo(grainy_photo(1280, 960))

@@ -102,18 +102,18 @@ async def test_what_the_worker_says_of_itself_covers_every_size(town):
         assert all(seconds > 0 for _, seconds in card.estimates)
 
 
-@pytest.mark.parametrize("words", [en, ru])
-async def test_a_picture_that_grows_less_says_so_in_its_caption(tmp_path, weights, words):
+async def test_a_picture_that_grows_less_says_so_in_its_caption(tmp_path, weights):
     async with running_town(tmp_path, WORKER_MODEL="realesr-animevideov3") as town:
-        user = town.telegram.user("Large", language_code=words.locale)
-        await user.sends_document("large.jpg", content=grainy_photo(1600, 100))
-        document = await user.receives_document(timeout=60)
-        assert opened(document.content).size == (3200, 200)
-        assert document.file_name == "large_x2.jpg"
-        sizes, made, *notices = document.caption.split("\n")
-        assert "1600×100 → 3200×200" in sizes
-        assert made.startswith("realesr-animevideov3, ")
-        assert notices == [words.notice("scale_limited")]
+        for words in (en, ru):
+            user = town.telegram.user("Large", language_code=words.locale)
+            await user.sends_document("large.jpg", content=grainy_photo(1600, 100))
+            document = await user.receives_document(timeout=60)
+            assert opened(document.content).size == (3200, 200)
+            assert document.file_name == "large_x2.jpg"
+            sizes, made, *notices = document.caption.split("\n")
+            assert "1600×100 → 3200×200" in sizes
+            assert made.startswith("realesr-animevideov3, ")
+            assert notices == [words.notice("scale_limited")]
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,7 @@ async def watched(tmp_path_factory):
         status, said = await _first_answer(town)  # while the models are being loaded
         assert (status, "has not shown itself lately" in said) == (503, True)
         town.bot = stack.start_bot(LOG_LEVEL="DEBUG")
+        await telegram.user("Early").sends_text("/help")  # else its first question is answered after ten seconds
         await stack.bot_is_ready(town.bot)
         await stack.workers_are_ready(worker)
         yield town

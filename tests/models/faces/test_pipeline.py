@@ -89,6 +89,8 @@ def restorer(pipeline: Callable[..., FacePipeline]) -> Iterator[Callable[..., Re
 
     def build(*args: Any, faces: FacePipeline | str | None = None, **more: Any) -> Restorer:
         opened.append(restorer_of(Nearest(SCALE), faces=pipeline(*args, **more) if faces is None else faces))
+        # Measured when it was made: a moment in which the machine did something else would be seconds per picture.
+        opened[-1]._models["toy"]._seconds_per_pixel[FLOAT32] = 1e-7
         return opened[-1]
 
     yield build
@@ -575,16 +577,22 @@ def test_people_are_told_a_time_with_the_faces_in_it(restorer):
     assert "faces" not in without.choice
 
 
-def slow(crops: Array) -> Array:
-    time.sleep(0.2 * len(crops))
-    return crisper(crops)
+@pytest.mark.parametrize("believed_s", [4.0, 0.0])
+def test_the_time_told_for_a_face_follows_what_faces_take(pipeline, restorer, believed_s):
+    took_s: list[float] = []
 
+    def slow(crops: Array) -> Array:
+        began = time.perf_counter()
+        time.sleep(0.2 * len(crops))
+        made = crisper(crops)
+        took_s.append(time.perf_counter() - began)
+        return made
 
-@pytest.mark.parametrize(("believed_s", "learnt_s"), [(4.0, 2.1), (0.0, 0.2)])
-def test_the_time_told_for_a_face_follows_what_faces_take(pipeline, restorer, believed_s, learnt_s):
     faces = pipeline(slow, seconds_per_face=believed_s)
     restorer(faces=faces).restore(PHOTO, RestoreOptions(**PNG, faces=100))
-    assert faces.seconds_per_face == pytest.approx(learnt_s, abs=0.05)
+    learnt_s = sum(took_s) / 2  # for each of the two
+    assert learnt_s >= 0.2
+    assert faces.seconds_per_face == pytest.approx((believed_s + learnt_s) / 2 if believed_s else learnt_s, abs=0.15)
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -596,15 +604,19 @@ def test_faces_that_fail_teach_nothing_of_the_time(pipeline, restorer, bad):
 
 @pytest.mark.parametrize("wish", [{}, {"faces_left_out": (1, 2)}])
 def test_the_seconds_of_looking_for_faces_are_told_too_and_are_gone_from_the_time_there_is(restorer, monkeypatch, wish):
+    took_s: list[float] = []
+
     def find(image: Array, detector: KnowsWhere, **_: object) -> tuple[Face, ...]:
+        began = time.perf_counter()
         time.sleep(0.6)
+        took_s.append(time.perf_counter() - began)  # which on a busy machine is more
         return detector(image)
 
     monkeypatch.setattr("models.faces.finding.find_faces", find)
     options = RestoreOptions(**PNG, faces=100, **wish)
     told_s = restorer(seconds_per_face=4.0).restore(PHOTO, options).estimate_s
     without_s = restorer().restore(PHOTO, RestoreOptions(**PNG, faces=0)).estimate_s
-    assert told_s - without_s == pytest.approx(0.6 if wish else 8.6, abs=0.25)
+    assert told_s - without_s == pytest.approx(took_s[0] + (0 if wish else 8), abs=0.3)
     if not wish:
         short = replace(options, max_seconds=without_s + 8.3)
         reasons = [face.reason for face in restorer(seconds_per_face=4.0).restore(PHOTO, short).faces]
