@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, count
 from pathlib import Path
 
+from models.errors import OptionsError
+
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+MAX_BEGINNING = 200_000_000  # bytes; PNG and JPEG have their recipe at the front, and no WebP of ours is longer
 
 
 def files_under(folder: Path, *, leave_out: Path) -> list[Path]:
@@ -30,6 +33,11 @@ def looks_like_a_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_SUFFIXES
 
 
+def never(_path: Path) -> bool:
+    """Nothing that is there may be replaced."""
+    return False
+
+
 class Names:
     """Gives every result of one run a name of its own.
 
@@ -40,11 +48,20 @@ class Names:
     def __init__(self, *taken: Path) -> None:
         self._taken = {_key(path) for path in taken}
 
-    def choose(self, folder: Path, original: Path, extension: str) -> Path:
-        """``photo.jpg`` becomes ``photo.png``; if that is taken ``photo.jpg.png``, then ``photo.jpg-2.png``."""
+    def choose(
+        self, folder: Path, original: Path, extension: str, *, may_replace: Callable[[Path], bool] = never
+    ) -> Path:
+        """``photo.jpg`` becomes ``photo.png``; if that is taken ``photo.jpg.png``, then ``photo.jpg-2.png``.
+
+        Args:
+            folder: of the result.
+            original: what it was made of.
+            extension: without a dot.
+            may_replace: asked about names that something has already, which are taken where it says no.
+        """
         for candidate in self._candidates(original, extension):
             path = folder / candidate
-            if _key(path) not in self._taken:
+            if _key(path) not in self._taken and (not os.path.lexists(path) or may_replace(path)):
                 self._taken.add(_key(path))
                 return path
         raise AssertionError("counting does not end")
@@ -58,6 +75,15 @@ class Names:
 def _key(path: Path) -> str:
     # Two names that differ in case only are one file on macOS and Windows.
     return str(path.resolve()).casefold()
+
+
+def beginning(path: Path) -> bytes:
+    """A file, or as much of it as a recipe can be in; OptionsError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_BEGINNING)
+    except OSError as exc:
+        raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
 
 
 def write_whole(path: Path, data: bytes) -> None:

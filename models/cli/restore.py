@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 import models
-from models.cli.files import Names, files_under, looks_like_a_picture, write_whole
+from models.cli.files import Names, beginning, files_under, looks_like_a_picture, write_whole
 from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
@@ -348,17 +349,33 @@ def restore_file(
 ) -> tuple[Path, Restored]:
     """Restore one file into ``folder``, or to the path ``whole`` if that is given.
 
+    Where the name is not given, nothing is replaced but what came of this very picture before.
+
     Raises:
         RestorationError: and nothing was written.
     """
     data = read(path)
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
-    out = whole or names.choose(folder, path, restored.extension)
-    if FORMATS.get(out.suffix.lower()) != FORMATS[f".{restored.extension}"]:  # a recipe may leave the format open
-        out = out.with_suffix(f".{restored.extension}")
+    out, original = whole, path
+    if whole is not None and FORMATS.get(whole.suffix.lower()) != FORMATS[f".{restored.extension}"]:
+        out, folder, original = None, whole.parent, whole  # a recipe may say another format, or leave it open
+    if out is None:
+        source = str(restored.recipe["source_sha256"])
+        made = partial(is_made_of, source_sha256=source)
+        out = names.choose(folder, original, restored.extension, may_replace=made)
     write(out, restored.data)
     return out, restored
+
+
+def is_made_of(path: Path, *, source_sha256: str) -> bool:
+    """Whether a file says that it is a result, and of this very picture."""
+    from models.encoding import read_recipe
+
+    try:
+        return read_recipe(beginning(path)).get("source_sha256") == source_sha256
+    except OptionsError:
+        return False
 
 
 def show_faces(restorer: Restorer, args: argparse.Namespace, options: RestoreOptions) -> None:

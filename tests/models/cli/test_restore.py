@@ -13,29 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.archs import SRVGGNetCompact
 from models.cli import main
 from models.cli.files import Names, files_under, write_whole
 from models.encoding import read_recipe
-from models.weights.store import WeightsStore
+from tests.models.cli.small_model import MODEL, restore
 from tests.models.toys import noise, opened, png
-
-MODEL = "small"
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    torch.manual_seed(0)
-    checkpoint = folder / "any.pth"
-    torch.save({"params": SRVGGNetCompact(num_feat=8, num_conv=2, upscale=2).state_dict()}, checkpoint)
-    WeightsStore(folder).import_files((checkpoint,), name=MODEL)
-    checkpoint.unlink()
-    return folder
-
-
-def restore(weights: Path, *arguments: str | Path) -> int:
-    return main(["restore", *map(str, arguments), "--model", MODEL, "--weights-dir", str(weights), "--device", "cpu"])
 
 
 def test_json_is_one_object_that_is_true_of_the_file(
