@@ -338,8 +338,13 @@ class JobStore:
         rank, own_pixels, looked_at, running = answer
         before = [int(pixels) for pixels in looked_at]
         held = [
-            Running(worker=worker, pixels=int(pixels), progress=float(progress))
-            for worker, pixels, progress in zip(running[::3], running[1::3], running[2::3], strict=True)
+            Running(
+                worker=worker,
+                pixels=int(pixels),
+                progress=float(progress),
+                left_s=int(left_ms) / 1000 if int(left_ms) >= 0 else None,
+            )
+            for worker, pixels, progress, left_ms in zip(*(running[field::4] for field in range(4)), strict=True)
         ]
         lanes = lanes_of((card for card in self.workers() if job.queue in card.queues), held)
         each_stands_for = rank / len(before) if before else 1.0

@@ -31,11 +31,19 @@ def cost_of(pixels: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """A job that a worker holds; ``progress`` in [0, 1]."""
+    """A job that a worker holds.
+
+    Args:
+        worker: its name.
+        pixels: as the bot knew them, or guessed.
+        progress: in [0, 1].
+        left_s: seconds by the pace it has shown so far; None: not known yet.
+    """
 
     worker: str
     pixels: int
     progress: float
+    left_s: float | None = None
 
 
 @dataclass(kw_only=True)
@@ -92,7 +100,8 @@ def lanes_of(workers: Iterable[WorkerCard], running: Iterable[Running]) -> list[
             )
     for job in running:
         if lane := lane_of.get(job.worker):
-            lane.busy_s += expected_s(job.pixels, lane.estimates) * (1 - job.progress)
+            expected = expected_s(job.pixels, lane.estimates) * (1 - job.progress)
+            lane.busy_s += expected if job.left_s is None else job.left_s
     return list(lanes.values())
 
 

@@ -1,7 +1,8 @@
 -- Where a queued job stands, the work before it, and the work that is being done.
 -- ARGV: job id, how many records to look at
--- Answer: {jobs before it, own pixels, {pixels of a job before it, ...}, {worker of a running job, pixels, progress, ...}}
---         or {} when it is not queued. Of more jobs than may be looked at it is every second, third, ... one.
+-- Answer: {jobs before it, own pixels, {pixels of a job before it, ...}, {worker of a running job, pixels, progress, ms
+--         left by its own pace or -1 where that is not known yet, ...}} or {} when it is not queued. Of more jobs than
+--         may be looked at it is every second, third, ... one.
 local job = 'restora:job:' .. ARGV[1]
 local held = redis.call('HMGET', job, 'state', 'queue', 'entry', 'pixels')
 if held[1] ~= 'queued' then return {} end
@@ -14,14 +15,22 @@ if rank > most then -- short ones come first, so the first ones alone would prom
 elseif rank > 0 then
     entries = redis.call('ZRANGE', queue, 0, rank - 1)
 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local before, running = {}, {}
 for i, entry in ipairs(entries) do
     before[i] = redis.call('HGET', 'restora:job:' .. string.sub(entry, 14), 'pixels') or '0'
 end
 for _, id in ipairs(redis.call('ZRANGE', 'restora:leases', 0, ARGV[2])) do
-    local other = redis.call('HMGET', 'restora:job:' .. id, 'state', 'worker', 'pixels', 'progress')
+    local other = redis.call('HMGET', 'restora:job:' .. id, 'state', 'worker', 'pixels', 'progress', 'attempt', 'pace')
     if other[1] == 'running' then
         for field = 2, 4 do running[#running + 1] = other[field] or '0' end
+        local left, progress = '-1', tonumber(other[4] or '0')
+        local attempt, since, first = string.match(other[6] or '', '^(%d+):(%d+):(.+)$')
+        if attempt and attempt == other[5] and progress - tonumber(first) >= 0.1 then
+            left = string.format('%.0f', (now - since) / (progress - tonumber(first)) * (1 - progress))
+        end
+        running[#running + 1] = left
     end
 end
 return {rank, held[4], before, running}

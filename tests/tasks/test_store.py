@@ -614,6 +614,26 @@ def test_the_wait_counts_what_is_left_of_a_running_job(store, submit):
     assert store.place(second).wait_s == pytest.approx(2)
 
 
+def test_the_wait_goes_by_the_pace_a_running_job_has_shown_whatever_its_size_promised(store, submit):
+    store.announce(card("a:1", estimates=((1000, 2.0),)))
+    submit(1, 1)
+    second = submit(2, 1)
+    held = claim(store, worker="a:1")
+    store.renew(held, lease_s=LEASE_S, progress=0.0)
+    store.renew(held, lease_s=LEASE_S, progress=0.01)
+    began = time.monotonic()
+    time.sleep(0.3)
+    store.renew(held, lease_s=LEASE_S, progress=0.02)
+    assert store.place(second).wait_s == pytest.approx(2 * 0.98 + 2)  # too early to tell
+    store.renew(held, lease_s=LEASE_S, progress=0.11)
+    wait_s, took_s = store.place(second).wait_s, time.monotonic() - began
+    assert 0.29 * 0.89 / 0.1 <= wait_s - 2 <= (took_s + 0.01) * 0.89 / 0.1
+    store.release(held, blameless=False)
+    again = claim(store, worker="a:1")
+    store.renew(again, lease_s=LEASE_S, progress=0.5)  # a new attempt, a new pace
+    assert store.place(second).wait_s == pytest.approx(2 * 0.5 + 2)
+
+
 def test_a_job_on_a_worker_of_another_queue_is_not_waited_for(store, submit):
     store.announce(card("a:1", estimates=((1000, 2.0),)))
     store.announce(card("g:1", queues=("gpu",), estimates=((1000, 2.0),)))
