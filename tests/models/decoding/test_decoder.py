@@ -34,7 +34,9 @@ def decoder() -> Iterator[Decoder]:
 
 def zygote_of(decoder: Decoder) -> psutil.Process:
     decoder.decode(png(noise(2, 2, 3)))
-    (zygote,) = [child for child in psutil.Process().children() if "models.decoding.zygote" in child.cmdline()]
+    assert decoder._zygote is not None
+    zygote = psutil.Process(decoder._zygote._process.pid)  # the restorers of other tests have one, too
+    assert "models.decoding.zygote" in zygote.cmdline()
     return zygote
 
 
