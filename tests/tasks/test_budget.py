@@ -195,7 +195,7 @@ def test_redis_counts_as_a_process_does_by_itself(store, questions, per_s):
             own.silence(chat, silence_s)
         there, here = (count.ask(chat, importance, waited_s=waited_s, at_once=at_once) for count in (budget, own))
         assert (there.granted, there.by_chat) == (here.granted, here.by_chat)
-        assert there.wait_s == pytest.approx(here.wait_s, abs=0.15)
+        assert there.wait_s == pytest.approx(here.wait_s, abs=0.4)
 
 
 def test_eight_processes_together_send_no_more_than_one_may(shared):

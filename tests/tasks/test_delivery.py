@@ -413,10 +413,10 @@ async def test_a_progress_edit_under_way_does_not_replace_the_apology(telegram, 
 async def test_an_edit_that_hangs_leaves_the_apology_to_a_janitor(telegram, bench, quick_progress, monkeypatch):
     monkeypatch.setattr(endings, "LAST_EDIT_S", 0.1)
     job = await bench.a_job(telegram.user("Ann"))
-    rule = telegram.misbehaves("editMessageText", Slow(1), times=1)
+    rule = telegram.misbehaves("editMessageText", Slow(3), times=1)
     began = time.monotonic()
     await run(bench.workshop(restore=damaged_after(lambda: rule.struck)))
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 2.5
     assert (bench.now(job).state, bench.untold()) == (JobState.FAILED, [job.id])
     assert len(telegram.calls_of("editMessageText")) == 1
 
@@ -468,7 +468,7 @@ async def test_a_silence_of_more_than_a_few_seconds_frees_the_worker_at_once(tel
     workshop = bench.workshop()
     began = time.monotonic()
     assert [await run(workshop), await run(workshop)] == [True, True]
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4.5
     assert (bench.now(waiting).state, bench.now(other).state) == (JobState.QUEUED, JobState.DONE)
 
 
@@ -478,7 +478,7 @@ async def test_short_silences_one_after_the_other_are_not_sat_out_for_ever(teleg
     telegram.misbehaves("editMessageMedia", RetryAfter(1), times=None)
     began = time.monotonic()
     await run(bench.workshop())
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     assert bench.now(job).state is JobState.QUEUED
 
 

