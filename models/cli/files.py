@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import chain, count
 from pathlib import Path
+from typing import IO
 
 from models.errors import OptionsError
 
@@ -81,9 +82,15 @@ def beginning(path: Path) -> bytes:
     """A file, or as much of it as a recipe can be in; OptionsError where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BEGINNING)
+            return read_most(file, MAX_BEGINNING)
     except OSError as exc:
         raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def read_most(file: IO[bytes], most: int) -> bytes:
+    """Up to so many bytes of a file that was just opened, in no more memory than they take."""
+    size = os.fstat(file.fileno()).st_size  # 0 of what is no file, such as a pipe
+    return file.read(min(size, most) if size else most)
 
 
 def write_whole(path: Path, data: bytes) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 import models
-from models.cli.files import Names, beginning, files_under, looks_like_a_picture, write_whole
+from models.cli.files import Names, beginning, files_under, looks_like_a_picture, read_most, write_whole
 from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
@@ -217,7 +217,7 @@ def expect_same_faces(restorer: Restorer, recipe: dict[str, Any]) -> None:
 
 def recipe_in(path: Path) -> dict[str, Any]:
     """The recipe inside a result, or in a JSON file of its own."""
-    data = read(path)
+    data = beginning(path)
     try:
         found = json.loads(data)
     except RecursionError as exc:
@@ -349,7 +349,7 @@ def restore_file(
     Raises:
         RestorationError: and nothing was written.
     """
-    data = read(path)
+    data = read(path, options)
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
     out, original = whole, path
@@ -392,7 +392,7 @@ def write_masks(restorer: Restorer, path: Path, folder: Path, options: RestoreOp
     from PIL import Image
 
     mask = None
-    for mask in restorer.face_masks(read(path), options):
+    for mask in restorer.face_masks(read(path, options), options):
         buffer = BytesIO()
         Image.fromarray(mask.pixels).save(buffer, "PNG")
         write(folder / f"face-{mask.number}.png", buffer.getvalue())
@@ -412,16 +412,28 @@ def write_preview(restorer: Restorer, path: Path, target: Path, options: Restore
     from PIL import Image
 
     buffer = BytesIO()
-    Image.fromarray(restorer.faces_preview(read(path), options)).save(buffer, "PNG")
+    Image.fromarray(restorer.faces_preview(read(path, options), options)).save(buffer, "PNG")
     write(target, buffer.getvalue())
 
 
-def read(path: Path) -> bytes:
-    """A file's bytes; OptionsError where they cannot be had."""
+def read(path: Path, options: RestoreOptions) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        OptionsError: they cannot be had.
+        ImageTooLarge: there are more than ``options`` allow; then they are not read.
+    """
+    from models.restorer import limits_of
+
+    limits = limits_of(options)
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            limits.check_length(os.fstat(file.fileno()).st_size)
+            data = read_most(file, limits.max_bytes + 1)  # a device has no size, and need not end
     except OSError as exc:
         raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+    limits.check_length(len(data))
+    return data
 
 
 def write(path: Path, data: bytes) -> None:
