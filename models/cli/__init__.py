@@ -36,6 +36,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our lines, such as head, has enough. The interpreter must not try to write the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as exc:
+        where = "" if exc.filename is None else f"cannot reach {exc.filename}: "
+        sys.stderr.write(f"error: {where}{exc.strerror or exc}\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED

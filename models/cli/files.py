@@ -15,6 +15,26 @@ PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", "
 MAX_BEGINNING = 200_000_000  # bytes; PNG and JPEG have their recipe at the front, and no WebP of ours is longer
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something.
+
+    Raises:
+        OptionsError: nobody can tell: links in a circle, a name that is too long, a folder that is closed.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise OptionsError(f"cannot reach {path}: {exc.strerror}") from exc
+    return True
+
+
+def real(path: Path) -> str:
+    """Without detours and links, but for those that lead in a circle, at which ``Path.resolve`` raises."""
+    return os.path.realpath(path)
+
+
 def files_under(folder: Path, *, leave_out: Path) -> list[Path]:
     """Every file of a folder and its sub-folders, sorted; nothing hidden, nothing below ``leave_out``."""
     found: list[Path] = []
@@ -26,7 +46,7 @@ def files_under(folder: Path, *, leave_out: Path) -> list[Path]:
 
 
 def _skipped(folder: Path, leave_out: Path) -> bool:
-    return folder.name.startswith(".") or folder.resolve() == leave_out.resolve()
+    return folder.name.startswith(".") or real(folder) == real(leave_out)
 
 
 def looks_like_a_picture(path: Path) -> bool:
@@ -75,7 +95,7 @@ class Names:
 
 def _key(path: Path) -> str:
     # Two names that differ in case only are one file on macOS and Windows.
-    return str(path.resolve()).casefold()
+    return real(path).casefold()
 
 
 def beginning(path: Path) -> bytes:

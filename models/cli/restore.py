@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 import models
-from models.cli.files import Names, beginning, files_under, looks_like_a_picture, read_most, write_whole
+from models.cli.files import Names, beginning, files_under, is_there, looks_like_a_picture, read_most, real, write_whole
 from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
@@ -121,9 +121,12 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         RestorationError: the one picture, the model, the device or an option is at fault.
     """
     source: Path = args.input
+    there = is_there(source)
+    for path in filter(None, (args.output, args.faces_preview, args.faces_masks)):
+        is_there(path)  # raises where nothing ever could be
     if complaint := complain(source, args.output, args.format):
         usage_error(complaint)
-    if not source.exists():
+    if not there:
         raise OptionsError(f"{source} is not there")
     if complaint := complain_of_faces(args):
         usage_error(complaint)
@@ -261,7 +264,7 @@ def complain(source: Path, target: Path, format_: str | None) -> str | None:
 
 def same_file(one: Path, other: Path) -> bool:
     """Whether two paths are, or would be once folders on the way are made, one file."""
-    resolved = one.resolve() == other.resolve()
+    resolved = real(one) == real(other)
     normal = os.path.normpath(one.absolute()) == os.path.normpath(other.absolute())
     return resolved or normal or (one.exists() and other.exists() and one.samefile(other))
 
