@@ -494,7 +494,7 @@ def report_json(path: Path, out: Path, restored: Restored) -> None:
         "notices": list(restored.notices),
         "recipe": dict(restored.recipe),
     }
-    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(line) + "\n")  # ASCII, which holds every name and which every terminal takes
     sys.stdout.flush()
 
 
