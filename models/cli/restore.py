@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from models.cli.files import Names, beginning, files_under, is_there, looks_like
 from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
-from models.options import PATIENCE_S
+from models.options import MAX_FACES, PATIENCE_S
 from models.registry import DEFAULT_PARSER, DENOISE_PARTNERS
 from models.weights import WeightsStore
 
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 FAILED = 1
+DIGITS = re.compile(r"\d{1,9}")  # int() has a limit of its own, far beyond any face
+# What a recipe says itself, or what its saying so makes void; the machine's own are compared with it.
+SAID_BY_RECIPE = (
+    "outscale", "denoise", "strength", "faces", "pick", "leave", "colour_lock", "max_seconds", "patience", "max_bytes",
+    "tile", "overlap", "border", "format",
+)  # fmt: skip
 # What a recipe says beside the options; that the model is one, and threads and blend are in range, is seen later.
 NoneType = type(None)
 RECIPE_KINDS: dict[str, tuple[type, ...]] = {
@@ -111,11 +118,21 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--format", choices=("auto", "png", "jpeg", "webp"), help="default: what OUT is called")
     add_folder_option(parser, "--weights-dir")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")
-    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error))
+    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error, default=parser.get_default))
 
 
-def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exit) -> int:
+def run(
+    args: argparse.Namespace,
+    *,
+    usage_error: Callable[[str], Any],
+    default: Callable[[str], Any],
+) -> int:
     """Restore what ``args`` names; the exit status.
+
+    Args:
+        args: of the parser.
+        usage_error: told what is wrong with the call; does not return.
+        default: the value of an option that was not given, by its name.
 
     Raises:
         RestorationError: the one picture, the model, the device or an option is at fault.
@@ -128,7 +145,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
         usage_error(complaint)
     if not there:
         raise OptionsError(f"{source} is not there")
-    if complaint := complain_of_faces(args):
+    if complaint := complain_of_faces(args) or complain_of_recipe(args, default):
         usage_error(complaint)
     say_starting()
     prepare_process()
@@ -155,7 +172,9 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
     if source.is_dir():
         return restore_folder(restorer, source, args.output, options, report)
     target = None if args.output.is_dir() else args.output
-    report(source, *restore_file(restorer, source, target or args.output, options, Names(source), whole=target))
+    out, restored = restore_file(restorer, source, target or args.output, options, Names(source), whole=target)
+    report(source, out, restored)
+    say_who_was_not_there(args.leave, len(restored.faces))
     return 0
 
 
@@ -197,9 +216,15 @@ def follow(args: argparse.Namespace) -> None:
         value = recipe.get(name)
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise OptionsError(f"{name} cannot be {value!r:.40} in a recipe")
+    named = args.model if args.model == "auto" else WeightsStore(args.weights_dir).full_name(args.model)
+    device, _, index = args.device.partition(":")
+    for name, given in (("model", named), ("device", device), ("dtype", args.dtype), ("threads", args.threads)):
+        if given not in {None, "auto", recipe.get(name) or given}:
+            raise OptionsError(f"the recipe says {name} {recipe[name]!r:.80}, and --{name} says {given}")
     args.model, args.denoise = recipe["model"], recipe.get("blend")
-    args.device, args.dtype = recipe.get("device") or args.device, recipe.get("dtype") or args.dtype
-    args.threads = recipe.get("threads")
+    args.device = args.device if index else recipe.get("device") or args.device
+    args.dtype = recipe.get("dtype") or args.dtype
+    args.threads = args.threads if recipe.get("threads") is None else recipe["threads"]
     here = WeightsStore(args.weights_dir).verify(args.model).source_sha256
     if recipe.get("model_sha256") not in {here, None, ""}:
         raise OptionsError(f"the recipe was made with other weights of {args.model}: {recipe['model_sha256']!r:.80}")
@@ -237,9 +262,9 @@ def recipe_in(path: Path) -> dict[str, Any]:
 
 def face_numbers(text: str) -> tuple[int, ...]:
     """Numbers of faces, as they are given: 1,3."""
-    numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
-    if min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"numbers of faces, which are counted from 1, with commas; not {text!r}")
+    numbers = tuple(int(part) if DIGITS.fullmatch(part.strip()) else 0 for part in text.split(","))
+    if min(numbers) < 1 or max(numbers) > MAX_FACES:
+        raise argparse.ArgumentTypeError(f"numbers of faces, from 1 to {MAX_FACES:,}, with commas; not {text!r:.60}")
     return numbers
 
 
@@ -273,11 +298,20 @@ def complain_of_faces(args: argparse.Namespace) -> str | None:
     """What is wrong with the wishes for faces; None if nothing is."""
     if args.faces == 0 and (args.pick or args.leave):
         return "--faces 0 restores no face, so there is nothing to --pick or to --leave"
+    if args.pick and set(args.pick) <= set(args.leave):
+        return "--leave names every face that --pick does, so that none is restored"
     if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, args.input, args.output)):
         return complaint
     return (
         complain_of_masks(args.faces_masks, args.input, args.output, args.faces_preview) if args.faces_masks else None
     )
+
+
+def complain_of_recipe(args: argparse.Namespace, default: Callable[[str], Any]) -> str | None:
+    """Which options a recipe leaves no room for; None if there are none."""
+    given = [name for name in SAID_BY_RECIPE if args.recipe and getattr(args, name) != default(name)]
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in given).replace("--colour", "--no-colour")
+    return f"--recipe says all of that, so leave out {flags}" if given else None
 
 
 def complain_of_masks(folder: Path, source: Path, target: Path, preview: Path | None) -> str | None:
@@ -374,6 +408,16 @@ def is_made_of(path: Path, *, source_sha256: str) -> bool:
         return read_recipe(beginning(path)).get("source_sha256") == source_sha256
     except OptionsError:
         return False
+
+
+def say_who_was_not_there(left_out: Sequence[int], found: int) -> None:
+    """A number to leave that no face has does no harm, but may be a slip."""
+    from models.faces.report import expect_there
+
+    try:
+        expect_there(left_out, found)
+    except OptionsError as exc:
+        say(f"--leave: {exc}")
 
 
 def show_faces(restorer: Restorer, args: argparse.Namespace, options: RestoreOptions) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.models.cli.small_model import restore
+from tests.models.cli.small_model import RECIPE, restore
 from tests.models.toys import noise, png
 
 
@@ -19,13 +19,6 @@ def some_picture(path: Path, *, side: int = 4) -> bytes:
 
 def names_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-RECIPE = {
-    "model": "small", "outscale": 2.0, "reduced_to": [4, 4], "denoise": None, "strength": 1.0, "colour_lock": True,
-    "output_format": "jpeg", "max_output_bytes": None, "tile": None, "overlap": 4, "border": 10,
-    "placement": "streamed", "device": "cpu", "dtype": "float32", "threads": 1,
-}  # fmt: skip
 
 
 def test_what_else_lies_in_the_folder_of_results_is_not_replaced(weights: Path, tmp_path: Path) -> None:
@@ -56,7 +49,7 @@ def test_a_recipe_for_another_format_than_out_replaces_not_even_in(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     original = some_picture(tmp_path / "a.jpg")
-    (tmp_path / "recipe").write_text(json.dumps(RECIPE))
+    (tmp_path / "recipe").write_text(json.dumps(RECIPE | {"output_format": "jpeg"}))
     assert restore(weights, tmp_path / "a.jpg", tmp_path / "a.png", "--recipe", tmp_path / "recipe", "--json") == 0
     assert json.loads(capsys.readouterr().out)["out"] == str(tmp_path / "a.png.jpg")
     assert (tmp_path / "a.jpg").read_bytes() == original
