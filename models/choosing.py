@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.encoding import fits_some_format
+from models.encoding.formats import MAX_SIDES
 from models.engine.model import Model
 from models.errors import OptionsError, ResultTooLarge
 from models.options import RestoreOptions
 from models.picture import Picture
 from models.planning import RATINGS, Budget, Candidate, Plan, Traits, Wishes, network_share, plan
-from models.planning.offers import KINDS
+from models.planning.offers import JPEG_MAX_SIDE, KINDS
 from models.registry import ALIASES, DEFAULT_MODEL, SHIPPED_MODEL
 from models.weights import WeightsStore
 
@@ -78,11 +79,15 @@ def share_of(chosen: Plan, traits: Traits, options: RestoreOptions) -> float:
 
 
 def budget_of(options: RestoreOptions) -> Budget:
-    """What the planner is told."""
+    """What the planner is told. Where the scale is its own choice, the result has to fit the format asked for."""
+    side = JPEG_MAX_SIDE
+    if options.outscale is None and options.output_format != "auto":
+        side = min(side, MAX_SIDES[options.output_format])
     return Budget(
         seconds=options.max_seconds,
         patience_s=options.patience_s,
         max_output_pixels=options.max_output_pixels,
+        max_output_side=side,
         max_output_bytes=options.max_output_bytes if options.outscale is None else None,
     )
 

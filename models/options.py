@@ -141,7 +141,7 @@ def _numbers(name: str, value: object, *, optional: bool) -> None:
     if optional and value is None:
         return
     if not isinstance(value, tuple) or not all(_is_int(number) and 1 <= number <= MAX_FACES for number in value):
-        raise OptionsError(f"{name} must be numbers of faces, which begin with 1, not {_shown(value)}")
+        raise OptionsError(f"{name} must be numbers of faces, from 1 to {MAX_FACES:,}, not {_shown(value)}")
 
 
 def _at_least_one(name: str, value: object, *, optional: bool = True) -> None:

@@ -14,6 +14,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from models.cli.usage import Parser
 from models.errors import RestorationError
@@ -26,6 +27,7 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
+    _write_whatever_comes()
     args = _parser().parse_args(argv)
     try:
         status: int = args.run(args)
@@ -36,10 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our lines, such as head, has enough. The interpreter must not try to write the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except OSError as exc:
+        where = "" if exc.filename is None else f"cannot reach {exc.filename}: "
+        sys.stderr.write(f"error: {where}{exc.strerror or exc}\n")
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
     return status
+
+
+def _write_whatever_comes() -> None:
+    """Let no name of a file, and no sign that a terminal does not have, end what is told of the others."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -7,11 +7,32 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import chain, count
 from pathlib import Path
+from typing import IO
 
 from models.errors import OptionsError
 
 PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 MAX_BEGINNING = 200_000_000  # bytes; PNG and JPEG have their recipe at the front, and no WebP of ours is longer
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something.
+
+    Raises:
+        OptionsError: nobody can tell: links in a circle, a name that is too long, a folder that is closed.
+    """
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise OptionsError(f"cannot reach {path}: {exc.strerror}") from exc
+    return True
+
+
+def real(path: Path) -> str:
+    """Without detours and links, but for those that lead in a circle, at which ``Path.resolve`` raises."""
+    return os.path.realpath(path)
 
 
 def files_under(folder: Path, *, leave_out: Path) -> list[Path]:
@@ -25,7 +46,7 @@ def files_under(folder: Path, *, leave_out: Path) -> list[Path]:
 
 
 def _skipped(folder: Path, leave_out: Path) -> bool:
-    return folder.name.startswith(".") or folder.resolve() == leave_out.resolve()
+    return folder.name.startswith(".") or real(folder) == real(leave_out)
 
 
 def looks_like_a_picture(path: Path) -> bool:
@@ -74,16 +95,22 @@ class Names:
 
 def _key(path: Path) -> str:
     # Two names that differ in case only are one file on macOS and Windows.
-    return str(path.resolve()).casefold()
+    return real(path).casefold()
 
 
 def beginning(path: Path) -> bytes:
     """A file, or as much of it as a recipe can be in; OptionsError where it cannot be read."""
     try:
         with path.open("rb") as file:
-            return file.read(MAX_BEGINNING)
+            return read_most(file, MAX_BEGINNING)
     except OSError as exc:
         raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def read_most(file: IO[bytes], most: int) -> bytes:
+    """Up to so many bytes of a file that was just opened, in no more memory than they take."""
+    size = os.fstat(file.fileno()).st_size  # 0 of what is no file, such as a pipe
+    return file.read(min(size, most) if size else most)
 
 
 def write_whole(path: Path, data: bytes) -> None:

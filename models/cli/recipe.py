@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import OptionsError
+from models.cli.files import beginning
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # argparse has no public name for it
@@ -29,10 +29,6 @@ def run(args: argparse.Namespace) -> int:
     """
     from models.encoding import read_recipe
 
-    try:
-        data = args.file.read_bytes()
-    except OSError as exc:
-        raise OptionsError(f"cannot read {args.file}: {exc.strerror}") from exc
     # ASCII: what a stranger wrote into the file must not steer the terminal.
-    sys.stdout.write(json.dumps(read_recipe(data), indent=2, sort_keys=True) + "\n")
+    sys.stdout.write(json.dumps(read_recipe(beginning(args.file)), indent=2, sort_keys=True) + "\n")
     return 0

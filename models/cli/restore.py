@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 import models
-from models.cli.files import Names, beginning, files_under, looks_like_a_picture, write_whole
+from models.cli.files import Names, beginning, files_under, is_there, looks_like_a_picture, read_most, real, write_whole
 from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
-from models.options import PATIENCE_S
+from models.options import MAX_FACES, PATIENCE_S
 from models.registry import DEFAULT_PARSER, DENOISE_PARTNERS
 from models.weights import WeightsStore
 
@@ -37,6 +38,12 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 FAILED = 1
+DIGITS = re.compile(r"\d{1,9}")  # int() has a limit of its own, far beyond any face
+# What a recipe says itself, or what its saying so makes void; the machine's own are compared with it.
+SAID_BY_RECIPE = (
+    "outscale", "denoise", "strength", "faces", "pick", "leave", "colour_lock", "max_seconds", "patience", "max_bytes",
+    "tile", "overlap", "border", "format",
+)  # fmt: skip
 # What a recipe says beside the options; that the model is one, and threads and blend are in range, is seen later.
 NoneType = type(None)
 RECIPE_KINDS: dict[str, tuple[type, ...]] = {
@@ -111,21 +118,34 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--format", choices=("auto", "png", "jpeg", "webp"), help="default: what OUT is called")
     add_folder_option(parser, "--weights-dir")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")
-    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error))
+    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error, default=parser.get_default))
 
 
-def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exit) -> int:
+def run(
+    args: argparse.Namespace,
+    *,
+    usage_error: Callable[[str], Any],
+    default: Callable[[str], Any],
+) -> int:
     """Restore what ``args`` names; the exit status.
+
+    Args:
+        args: of the parser.
+        usage_error: told what is wrong with the call; does not return.
+        default: the value of an option that was not given, by its name.
 
     Raises:
         RestorationError: the one picture, the model, the device or an option is at fault.
     """
     source: Path = args.input
+    there = is_there(source)
+    for path in filter(None, (args.output, args.faces_preview, args.faces_masks)):
+        is_there(path)  # raises where nothing ever could be
     if complaint := complain(source, args.output, args.format):
         usage_error(complaint)
-    if not source.exists():
+    if not there:
         raise OptionsError(f"{source} is not there")
-    if complaint := complain_of_faces(args):
+    if complaint := complain_of_faces(args) or complain_of_recipe(args, default):
         usage_error(complaint)
     say_starting()
     prepare_process()
@@ -157,7 +177,9 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any] = sys.exi
     if source.is_dir():
         return restore_folder(restorer, source, args.output, options, report)
     target = None if args.output.is_dir() else args.output
-    report(source, *restore_file(restorer, source, target or args.output, options, Names(source), whole=target))
+    out, restored = restore_file(restorer, source, target or args.output, options, Names(source), whole=target)
+    report(source, out, restored)
+    say_who_was_not_there(args.leave, len(restored.faces))
     return 0
 
 
@@ -199,9 +221,15 @@ def follow(args: argparse.Namespace) -> None:
         value = recipe.get(name)
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise OptionsError(f"{name} cannot be {value!r:.40} in a recipe")
+    named = args.model if args.model == "auto" else WeightsStore(args.weights_dir).full_name(args.model)
+    device, _, index = args.device.partition(":")
+    for name, given in (("model", named), ("device", device), ("dtype", args.dtype), ("threads", args.threads)):
+        if given not in {None, "auto", recipe.get(name) or given}:
+            raise OptionsError(f"the recipe says {name} {recipe[name]!r:.80}, and --{name} says {given}")
     args.model, args.denoise = recipe["model"], recipe.get("blend")
-    args.device, args.dtype = recipe.get("device") or args.device, recipe.get("dtype") or args.dtype
-    args.threads = recipe.get("threads")
+    args.device = args.device if index else recipe.get("device") or args.device
+    args.dtype = recipe.get("dtype") or args.dtype
+    args.threads = args.threads if recipe.get("threads") is None else recipe["threads"]
     here = WeightsStore(args.weights_dir).verify(args.model).source_sha256
     if recipe.get("model_sha256") not in {here, None, ""}:
         raise OptionsError(f"the recipe was made with other weights of {args.model}: {recipe['model_sha256']!r:.80}")
@@ -222,7 +250,7 @@ def expect_same_faces(restorer: Restorer, recipe: dict[str, Any]) -> None:
 
 def recipe_in(path: Path) -> dict[str, Any]:
     """The recipe inside a result, or in a JSON file of its own."""
-    data = read(path)
+    data = beginning(path)
     try:
         found = json.loads(data)
     except RecursionError as exc:
@@ -239,9 +267,9 @@ def recipe_in(path: Path) -> dict[str, Any]:
 
 def face_numbers(text: str) -> tuple[int, ...]:
     """Numbers of faces, as they are given: 1,3."""
-    numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(","))
-    if min(numbers) < 1:
-        raise argparse.ArgumentTypeError(f"numbers of faces, which are counted from 1, with commas; not {text!r}")
+    numbers = tuple(int(part) if DIGITS.fullmatch(part.strip()) else 0 for part in text.split(","))
+    if min(numbers) < 1 or max(numbers) > MAX_FACES:
+        raise argparse.ArgumentTypeError(f"numbers of faces, from 1 to {MAX_FACES:,}, with commas; not {text!r:.60}")
     return numbers
 
 
@@ -266,7 +294,7 @@ def complain(source: Path, target: Path, format_: str | None) -> str | None:
 
 def same_file(one: Path, other: Path) -> bool:
     """Whether two paths are, or would be once folders on the way are made, one file."""
-    resolved = one.resolve() == other.resolve()
+    resolved = real(one) == real(other)
     normal = os.path.normpath(one.absolute()) == os.path.normpath(other.absolute())
     return resolved or normal or (one.exists() and other.exists() and one.samefile(other))
 
@@ -275,11 +303,20 @@ def complain_of_faces(args: argparse.Namespace) -> str | None:
     """What is wrong with the wishes for faces; None if nothing is."""
     if args.faces == 0 and (args.pick or args.leave):
         return "--faces 0 restores no face, so there is nothing to --pick or to --leave"
+    if args.pick and set(args.pick) <= set(args.leave):
+        return "--leave names every face that --pick does, so that none is restored"
     if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, args.input, args.output)):
         return complaint
     return (
         complain_of_masks(args.faces_masks, args.input, args.output, args.faces_preview) if args.faces_masks else None
     )
+
+
+def complain_of_recipe(args: argparse.Namespace, default: Callable[[str], Any]) -> str | None:
+    """Which options a recipe leaves no room for; None if there are none."""
+    given = [name for name in SAID_BY_RECIPE if args.recipe and getattr(args, name) != default(name)]
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in given).replace("--colour", "--no-colour")
+    return f"--recipe says all of that, so leave out {flags}" if given else None
 
 
 def complain_of_masks(folder: Path, source: Path, target: Path, preview: Path | None) -> str | None:
@@ -354,7 +391,7 @@ def restore_file(
     Raises:
         RestorationError: and nothing was written.
     """
-    data = read(path)
+    data = read(path, options)
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
     out, original = whole, path
@@ -378,6 +415,16 @@ def is_made_of(path: Path, *, source_sha256: str) -> bool:
         return False
 
 
+def say_who_was_not_there(left_out: Sequence[int], found: int) -> None:
+    """A number to leave that no face has does no harm, but may be a slip."""
+    from models.faces.report import expect_there
+
+    try:
+        expect_there(left_out, found)
+    except OptionsError as exc:
+        say(f"--leave: {exc}")
+
+
 def show_faces(restorer: Restorer, args: argparse.Namespace, options: RestoreOptions) -> None:
     """Write the preview and the masks that were asked for, before the picture is restored."""
     if args.faces_preview:
@@ -397,7 +444,7 @@ def write_masks(restorer: Restorer, path: Path, folder: Path, options: RestoreOp
     from PIL import Image
 
     mask = None
-    for mask in restorer.face_masks(read(path), options):
+    for mask in restorer.face_masks(read(path, options), options):
         buffer = BytesIO()
         Image.fromarray(mask.pixels).save(buffer, "PNG")
         write(folder / f"face-{mask.number}.png", buffer.getvalue())
@@ -417,16 +464,28 @@ def write_preview(restorer: Restorer, path: Path, target: Path, options: Restore
     from PIL import Image
 
     buffer = BytesIO()
-    Image.fromarray(restorer.faces_preview(read(path), options)).save(buffer, "PNG")
+    Image.fromarray(restorer.faces_preview(read(path, options), options)).save(buffer, "PNG")
     write(target, buffer.getvalue())
 
 
-def read(path: Path) -> bytes:
-    """A file's bytes; OptionsError where they cannot be had."""
+def read(path: Path, options: RestoreOptions) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        OptionsError: they cannot be had.
+        ImageTooLarge: there are more than ``options`` allow; then they are not read.
+    """
+    from models.restorer import limits_of
+
+    limits = limits_of(options)
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            limits.check_length(os.fstat(file.fileno()).st_size)
+            data = read_most(file, limits.max_bytes + 1)  # a device has no size, and need not end
     except OSError as exc:
         raise OptionsError(f"cannot read {path}: {exc.strerror}") from exc
+    limits.check_length(len(data))
+    return data
 
 
 def write(path: Path, data: bytes) -> None:
@@ -484,7 +543,7 @@ def report_json(path: Path, out: Path, restored: Restored) -> None:
         "notices": list(restored.notices),
         "recipe": dict(restored.recipe),
     }
-    sys.stdout.write(json.dumps(line, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(line) + "\n")  # ASCII, which holds every name and which every terminal takes
     sys.stdout.flush()
 
 

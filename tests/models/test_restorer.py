@@ -28,6 +28,7 @@ from models import (
     WeightsMissing,
 )
 from models.archs import SRVGGNetCompact
+from models.options import OutputFormat
 from tests.models.toys import (
     BFLOAT16,
     Conv3x3,
@@ -282,6 +283,15 @@ def test_what_would_become_too_large_is_refused_with_numbers_before_any_work() -
 def test_of_a_large_result_nobody_asked_for_less_is_made_and_said() -> None:
     restored = restorer_of(Nearest(scale=4)).restore(png(noise(100, 100, 3)), RestoreOptions(max_output_pixels=159_999))
     assert (restored.size_out_wh, restored.notices) == ((200, 200), ("scale_limited",))
+
+
+@pytest.mark.parametrize(("format_", "width"), [("webp", 9_000), ("png", 18_000)])
+def test_a_picture_grows_no_further_than_the_format_asked_for_can_hold(format_: OutputFormat, width: int) -> None:
+    data = png(noise(2, 9_000, 3))
+    restored = restorer_of(Nearest(scale=2)).restore(data, RestoreOptions(output_format=format_, border=0))
+    assert restored.size_out_wh[0] == width
+    assert ("×2 would have a side of 18,000 px and the limit is 16,383" in restored.choice) == (format_ == "webp")
+    assert ("cleaned_only" in restored.notices) == (format_ == "webp")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,11 @@ from models.cli import main
 from models.weights.store import WeightsStore
 
 MODEL = "small"
+RECIPE: dict[str, Any] = {
+    "model": MODEL, "outscale": 2.0, "reduced_to": [4, 4], "denoise": None, "strength": 1.0, "colour_lock": True,
+    "output_format": "png", "max_output_bytes": None, "tile": None, "overlap": 4, "border": 10,
+    "placement": "streamed", "device": "cpu", "dtype": "float32", "threads": 1,
+}  # fmt: skip
 
 
 def bring(folder: Path) -> None:

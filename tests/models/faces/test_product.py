@@ -278,8 +278,8 @@ def test_faces_that_nobody_judged_are_told_once_and_only_where_one_was_restored(
     pictures.mkdir()
     for name in ("one.png", "two.png"):
         (pictures / name).write_bytes(photo.read_bytes())
-    assert restore(weights, photo, tmp_path / "left.png", "--leave", "1,2") == 0
-    assert capsys.readouterr().err == ""
+    assert restore(weights, photo, tmp_path / "left.png", "--leave", "1,2,99") == 0
+    assert capsys.readouterr().err == "--leave: there is no face number 99: the last one is number 2\n"
     monkeypatch.setattr("models.faces.restoring.RELATED", -2.0)  # what an untrained network makes is shown, too
     assert restore(weights, pictures, tmp_path / "out", "--pick", "2", "--json") == 0
     said = capsys.readouterr()
