@@ -142,8 +142,11 @@ def warp(
     image, affine = _part(image, affine, size_wh, reduce=antialias)
     mode = cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT
     value = (border,) * 3 if isinstance(border, (int, float)) else border or (0.0, 0.0, 0.0)
-    warped = cv2.warpAffine(image, affine, size_wh, flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value)
-    return np.asarray(warped, image.dtype)
+    # OpenCV takes half the time for four channels that it takes for three.
+    is_rgb = image.ndim == 3 and image.shape[2] == 3
+    shown = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if is_rgb else image
+    warped = cv2.warpAffine(shown, affine, size_wh, flags=cv2.INTER_LINEAR, borderMode=mode, borderValue=value)
+    return np.asarray(cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if is_rgb else warped, image.dtype)
 
 
 def transform(affine: Affine, points: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float64]:

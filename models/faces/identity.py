@@ -90,7 +90,8 @@ def identity_crop(picture: Pixels, landmarks: NDArray[np.float32]) -> Crop:
     Returns:
         (112, 112, 3) uint8 RGB; black beside the picture.
     """
-    region, affine = identity_region(landmarks, (picture.shape[1], picture.shape[0])), identity_affine(landmarks)
+    affine = identity_affine(landmarks)
+    region = _looked_at(affine, (picture.shape[1], picture.shape[0]))
     affine[:, 2] += affine[:, :2] @ (region.x, region.y)
     part, affine = halved(*_thinned(picture[region.slices], affine))
     if part.dtype == np.uint16:
@@ -116,7 +117,11 @@ def _thinned(part: Pixels, affine: Affine) -> tuple[Pixels, Affine]:
 
 def identity_region(landmarks: NDArray[np.float32], size_wh: tuple[int, int]) -> Region:
     """All that an embedder's crop is made of, in a picture of that size; at least a pixel of it."""
-    back = invert(identity_affine(landmarks))
+    return _looked_at(identity_affine(landmarks), size_wh)
+
+
+def _looked_at(affine: Affine, size_wh: tuple[int, int]) -> Region:
+    back = invert(affine)
     there = transform(back, np.array([(0, 0), (SIDE - 1, 0), (0, SIDE - 1), (SIDE - 1, SIDE - 1)], np.float64))
     reach = MARGIN * max(1.0, float(np.linalg.norm(back[:, 0])))
     last = np.array(size_wh) - 1

@@ -108,7 +108,7 @@ def edge_blur(levels: Float32) -> float | None:
     second = cv2.GaussianBlur(first, (0, 0), EDGE_AGAIN)
     across, down = _gradients(np.asarray(first, np.float32))
     strength = np.asarray(cv2.magnitude(across, down), np.float32)
-    least = max(LEAST_EDGE, float(np.percentile(strength[::3, ::3], STRONGEST)))
+    least = max(LEAST_EDGE, _ranked(strength[::3, ::3].ravel(), STRONGEST))
     strong = strength >= least
     strong[[0, -1]] = strong[:, [0, -1]] = False
     y, x = np.divmod(np.flatnonzero(strong), strength.shape[1])
@@ -141,11 +141,17 @@ def noise_levels(old: Float32, new: Float32, mask: Mask, octave: int = 0) -> tup
     blocks = blocks[cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127]
     if not len(blocks):
         return 0.0, 0.0
-    theirs, ours, common = blocks[blocks[:, 0] <= np.percentile(blocks[:, 0], QUIET)].T[1:]
+    theirs, ours, common = blocks[blocks[:, 0] <= _ranked(np.asarray(blocks[:, 0], np.float32), QUIET)].T[1:]
     # Detail that was only blurred is still explained by what is left of it; noise is not.
     had = float(np.mean(theirs - np.square(common) / (ours + 1e-3)))
     missing = min(had, float(np.mean(theirs - ours)))
     return QUIET_BIAS * math.sqrt(max(0.0, had)), QUIET_BIAS * math.sqrt(max(0.0, missing))
+
+
+def _ranked(values: Float32, percent: int) -> float:
+    """The largest of so many percent of (n,) values, the smallest ones; quicker than NumPy's."""
+    rank = (len(values) - 1) * percent // 100
+    return float(np.partition(values, rank)[rank])
 
 
 def _softened(restored: Float32, bright: Float32) -> Float32:
