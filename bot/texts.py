@@ -39,6 +39,21 @@ class BotTexts(Texts):
             "Send me the picture: as a photo, as a file (JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP) or as a sticker."
         )
 
+    def ask_for_picture_in_group(self) -> str:
+        """The answer to /upscale_image in a group, where bots usually see commands and what they answer alone."""
+        return self._(
+            "Answer a picture with /upscale_image, or send one with /upscale_image below it: a photo or a file (JPEG,"
+            " PNG, WebP, HEIC, AVIF, TIFF, BMP)."
+        )
+
+    def already_at_work(self) -> str:
+        """The answer to whoever asks for a picture that is in work, also for somebody else."""
+        return self._("I am already working on this picture.")
+
+    def had_before(self) -> str:
+        """The answer to whoever asks for a picture that was in work and is not any more."""
+        return self._("I have had this picture before. To have it restored once more, please send it again.")
+
     def stopped_overlong(self, count: int) -> str:
         """Said before asking for a picture when jobs were stopped for running too long."""
         return self._n(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiogram import Bot, F, Router
 from aiogram.enums import ChatType
 from aiogram.types import Message
 
+from bot.captions import ForUs, is_asked_for
 from bot.intake import RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, TYPED_AFTER_S, Refusals
 from bot.outbox import Outbox
@@ -13,16 +16,18 @@ from bot.queue import JobQueue, UnansweredError
 from bot.status import show_status
 from bot.texts import BotTexts
 from tasks import metrics
+from tasks.logs import job_context
 from tasks.messages import FINAL_STATES, Accepted, Refused, RestorePhoto
 
 # In a group people talk to each other: only what is a picture, but one we cannot take, is answered there.
 ANSWERED_IN_GROUPS: frozenset[RefusalCode] = frozenset({"file_too_large"})
+NO_FILE: frozenset[RefusalCode] = frozenset({"text", "unknown_command", "other"})
 
 
 def router() -> Router:
     """The handlers of this module."""
     pictures = Router(name="pictures")
-    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL)
+    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL, ForUs())
     return pictures
 
 
@@ -38,22 +43,65 @@ async def accept(
 ) -> None:
     picture = read_picture(message, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
     if not isinstance(picture, RestorePhoto):
-        if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS:
+        if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS or is_asked_for(message):
             metrics.count("restora_messages_refused", reason=picture)
             _refuse(message, picture, texts.refusal(picture), refusals, outbox)
         return
+    answer = await _submit(message, picture, texts=texts, jobs=jobs, outbox=outbox)
+    if isinstance(answer, Refused):
+        _refuse(message, answer.reason, _words(answer, texts), refusals, outbox)
+    elif _lacks_status(answer):
+        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
+
+
+async def accept_asked(
+    message: Message,
+    bot: Bot,
+    *,
+    texts: BotTexts,
+    jobs: JobQueue,
+    outbox: Outbox,
+    refusals: Refusals,
+    max_file_bytes: int,
+) -> bool:
+    """Take the picture that a command answers; False where it answers none.
+
+    The job is of whoever asked, but named after the picture, which its result answers: several who ask for one picture
+    get one job, and so does who asks for one that was taken when it was sent.
+    """
+    shown = message.reply_to_message
+    if shown is None:
+        return False
+    found = read_picture(shown, bot_id=bot.id, locale=texts.locale, max_file_bytes=max_file_bytes)
+    if not isinstance(found, RestorePhoto):
+        if found not in NO_FILE:
+            metrics.count("restora_messages_refused", reason=found)
+            _refuse(message, found, texts.refusal(found), refusals, outbox)
+        return found not in NO_FILE
+    picture = replace(found, user_id=owner_id(message))
+    with job_context(picture.job_id):
+        answer = await _submit(shown, picture, texts=texts, jobs=jobs, outbox=outbox)
+        if isinstance(answer, Refused):
+            _refuse(message, answer.reason, _words(answer, texts), refusals, outbox)
+        elif _lacks_status(answer) and answer.job.user_id == picture.user_id:
+            outbox.post(message.chat.id, lambda: show_status(shown, answer, jobs=jobs, texts=texts))
+        else:
+            text = texts.had_before() if answer.job.state in FINAL_STATES else texts.already_at_work()
+            outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+    return True
+
+
+async def _submit(
+    message: Message, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
+) -> Accepted | Refused:
+    """Hand in the picture of this message."""
     try:
-        answer = await jobs.submit(picture)
+        return await jobs.submit(picture)
     except UnansweredError:  # whoever handles it asks the sender to repeat it; what turns up all the same is shown
         outbox.post(
             f"{message.chat.id}, late", lambda: _show_late(message, picture, texts=texts, jobs=jobs, outbox=outbox)
         )
         raise
-    if isinstance(answer, Refused):
-        text = texts.user_limit(answer.limit) if answer.reason == "user_limit" else texts.queue_full()
-        _refuse(message, answer.reason, text, refusals, outbox)
-    elif _lacks_status(answer):
-        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
 
 
 async def _show_late(
@@ -62,6 +110,10 @@ async def _show_late(
     answer = await jobs.submitted_late(picture)
     if answer is not None and _lacks_status(answer):
         outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
+
+
+def _words(refused: Refused, texts: BotTexts) -> str:
+    return texts.user_limit(refused.limit) if refused.reason == "user_limit" else texts.queue_full()
 
 
 def _lacks_status(answer: Accepted) -> bool:
