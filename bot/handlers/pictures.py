@@ -47,11 +47,14 @@ async def accept(
             metrics.count("restora_messages_refused", reason=picture)
             _refuse(message, picture, texts.refusal(picture), refusals, outbox)
         return
-    answer = await _submit(message, picture, texts=texts, jobs=jobs, outbox=outbox)
+    answer = await _submit(message, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
     if isinstance(answer, Refused):
         _refuse(message, answer.reason, _words(answer, texts), refusals, outbox)
     elif _lacks_status(answer):
-        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
+        outbox.post(
+            message.chat.id,
+            lambda: show_status(message, answer, bot=bot, jobs=jobs, texts=texts, outbox=outbox),
+        )
 
 
 async def accept_asked(
@@ -80,11 +83,14 @@ async def accept_asked(
         return found not in NO_FILE
     picture = replace(found, user_id=owner_id(message))
     with job_context(picture.job_id):
-        answer = await _submit(shown, picture, texts=texts, jobs=jobs, outbox=outbox)
+        answer = await _submit(shown, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
         if isinstance(answer, Refused):
             _refuse(message, answer.reason, _words(answer, texts), refusals, outbox)
         elif _lacks_status(answer) and answer.job.user_id == picture.user_id:
-            outbox.post(message.chat.id, lambda: show_status(shown, answer, jobs=jobs, texts=texts))
+            outbox.post(
+                message.chat.id,
+                lambda: show_status(shown, answer, bot=bot, jobs=jobs, texts=texts, outbox=outbox),
+            )
         else:
             text = texts.had_before() if answer.job.state in FINAL_STATES else texts.already_at_work()
             outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
@@ -92,24 +98,27 @@ async def accept_asked(
 
 
 async def _submit(
-    message: Message, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
+    message: Message, bot: Bot, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
 ) -> Accepted | Refused:
     """Hand in the picture of this message."""
     try:
         return await jobs.submit(picture)
     except UnansweredError:  # whoever handles it asks the sender to repeat it; what turns up all the same is shown
         outbox.post(
-            f"{message.chat.id}, late", lambda: _show_late(message, picture, texts=texts, jobs=jobs, outbox=outbox)
+            f"{message.chat.id}, late", lambda: _show_late(message, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
         )
         raise
 
 
 async def _show_late(
-    message: Message, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
+    message: Message, bot: Bot, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
 ) -> None:
     answer = await jobs.submitted_late(picture)
     if answer is not None and _lacks_status(answer):
-        outbox.post(message.chat.id, lambda: show_status(message, answer, jobs=jobs, texts=texts))
+        outbox.post(
+            message.chat.id,
+            lambda: show_status(message, answer, bot=bot, jobs=jobs, texts=texts, outbox=outbox),
+        )
 
 
 def _words(refused: Refused, texts: BotTexts) -> str:
