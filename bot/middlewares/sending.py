@@ -66,6 +66,7 @@ class Sending(BaseRequestMiddleware):
         except SilenceError as error:
             raise TelegramRetryAfter(method, "the chat wants silence", retry_after=round(error.silence_s)) from error
         if (is_wanted := _is_wanted.get()) is not None and not await is_wanted():
+            self._turnstile.give_back(chat_id)
             raise CalledOffError("it came to its turn too late")
         try:
             return await make_request(bot, method)
