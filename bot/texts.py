@@ -122,16 +122,21 @@ class BotTexts(Texts):
         return self._("This picture is not being worked on any more.")
 
     def user_limit(self, limit: int) -> str:
-        """Too many pictures of one user."""
+        """Too many pictures of one user; said once for all that follow."""
         return self._n(
-            "You already have {limit} picture with me. Please wait until it is done, or /restart.",
-            "You already have {limit} pictures with me. Please wait until some are done, or /restart.",
+            "That is more than I take from one person at a time: {limit} picture. I leave out this one and what follows"
+            " until it is done; please send those again then, or after /restart.",
+            "That is more than I take from one person at a time: {limit} pictures. I leave out this one and what"
+            " follows until some are done; please send those again then, or after /restart.",
             limit,
         ).format(limit=limit)
 
     def queue_full(self) -> str:
-        """Too many pictures over all."""
-        return self._("There are too many pictures waiting right now. Please send this one again in a few minutes.")
+        """Too many pictures over all; said once for all that follow."""
+        return self._(
+            "There are too many pictures waiting right now. I leave out this one and what follows; please send those"
+            " again in a few minutes."
+        )
 
     def too_many_pictures(self, limit: int) -> str:
         """Said once when somebody sends pictures faster than the limit."""

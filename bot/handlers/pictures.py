@@ -10,7 +10,7 @@ from aiogram.types import Message
 
 from bot.captions import ForUs, is_asked_for
 from bot.intake import RefusalCode, owner_id, read_picture
-from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, TYPED_AFTER_S, Refusals
+from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, SENT_AFTER_S, Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
 from bot.status import show_status
@@ -45,7 +45,7 @@ async def accept(
     if not isinstance(picture, RestorePhoto):
         if message.chat.type == ChatType.PRIVATE or picture in ANSWERED_IN_GROUPS or is_asked_for(message):
             metrics.count("restora_messages_refused", reason=picture)
-            _refuse(message, picture, texts.refusal(picture), refusals, outbox)
+            _refuse(message, _kind(picture, message), texts.refusal(picture), refusals, outbox)
         return
     answer = await _submit(message, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
     if isinstance(answer, Refused):
@@ -79,7 +79,7 @@ async def accept_asked(
     if not isinstance(found, RestorePhoto):
         if found not in NO_FILE:
             metrics.count("restora_messages_refused", reason=found)
-            _refuse(message, found, texts.refusal(found), refusals, outbox)
+            _refuse(message, _kind(found, shown), texts.refusal(found), refusals, outbox)
         return found not in NO_FILE
     picture = replace(found, user_id=owner_id(message))
     with job_context(picture.job_id):
@@ -130,7 +130,12 @@ def _lacks_status(answer: Accepted) -> bool:
     return answer.fresh or not (answer.job.status_message_id or answer.job.state in FINAL_STATES)
 
 
+def _kind(code: RefusalCode, message: Message) -> str:
+    """What is refused with one sentence: things of one kind, or all of them in an album."""
+    return f"{code}, {message.content_type}, {message.media_group_id}"
+
+
 def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox: Outbox) -> None:
-    again_after_s = REFUSED_AGAIN_AFTER_S if message.text is None else TYPED_AFTER_S
+    again_after_s = REFUSED_AGAIN_AFTER_S if message.media_group_id else SENT_AFTER_S
     if refusals.may_say(owner_id(message), reason, again_after_s=again_after_s):
         outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
