@@ -98,6 +98,17 @@ class JobQueue:
         _note(answer)
         return answer
 
+    async def look(self, job: Job) -> Job | None:
+        """The record as it is by now; None where it is gone. For the background, but asks Redis only once."""
+        if self._absence.lasts:
+            raise QueueUnavailableError("Redis still does not answer")
+        began = time.monotonic()
+        try:
+            return await asyncio.to_thread(self._store.get, job.id)
+        except RedisError as error:
+            self._absence.note(error, since=began)
+            raise QueueUnavailableError(str(error)) from error
+
     async def attach_status(self, job: Job, message_id: int) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now."""
         return await _patiently(lambda: self._store.attach_status(job.id, message_id), seconds=STATUS_PATIENCE_S)

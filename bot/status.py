@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 from aiogram import Bot
@@ -10,35 +11,71 @@ from aiogram.exceptions import TelegramBadRequest
 from aiogram.types import Message
 
 from bot.keyboards import cancel_keyboard
+from bot.middlewares.sending import CalledOffError, sent_only_if
 from bot.outbox import Outbox
-from bot.queue import JobQueue
+from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, Accepted, Job, JobState
 
+SHOWN = frozenset({JobState.QUEUED, JobState.RUNNING})  # states that have something to show
 
-async def show_status(message: Message, accepted: Accepted, *, jobs: JobQueue, texts: BotTexts) -> None:
-    """Answer a picture with its status message, and let the job know which one it is."""
-    text = texts.queued(accepted.place) if accepted.place else texts.started()
-    keyboard = cancel_keyboard(accepted.job)
-    status = await message.reply(text, reply_markup=keyboard, allow_sending_without_reply=True)
-    state = await jobs.attach_status(accepted.job, status.message_id)
+
+async def show_status(
+    message: Message, accepted: Accepted, *, bot: Bot, jobs: JobQueue, texts: BotTexts, outbox: Outbox
+) -> None:
+    """Answer a picture with its status message, and let the job know which one it is.
+
+    Not one that was stopped or is done by now, here or when the message has its turn: it would come after the word
+    about that, make a sound for nothing and hold up the answers behind it.
+    """
+    job = await _if_it_lacks_status(accepted.job, jobs)
+    if job is None:
+        return
+    is_queued = job.state is JobState.QUEUED
+    text = texts.queued(accepted.place) if accepted.place and is_queued else texts.started()
+    try:
+        with sent_only_if(lambda: _lacks_status(job, jobs)):
+            status = await message.reply(text, reply_markup=cancel_keyboard(job), allow_sending_without_reply=True)
+    except CalledOffError:
+        return
+    state = await jobs.attach_status(job, status.message_id)
     if state in {JobState.CANCELLED, None}:  # None: its owner has had everything forgotten meanwhile
-        await status.edit_text(texts.cancelled())
-        await jobs.mark_told(accepted.job)
+        shown = replace(job, status_message_id=status.message_id)
+        post_cancelled([shown], bot=bot, texts=texts, jobs=jobs, outbox=outbox)
     elif state in FINAL_STATES or state is JobState.DELIVERING:
         await status.delete()  # the worker was quicker and answered with a message of its own
 
 
+async def _if_it_lacks_status(job: Job, jobs: JobQueue) -> Job | None:
+    """The job as it stands; None where a status message would come too late or second."""
+    try:
+        now = await jobs.look(job)
+    except QueueUnavailableError:  # then nobody knows, and a word too many is better than none
+        return job
+    lacks_it = now is not None and now.state in SHOWN and not now.status_message_id
+    return now if lacks_it else None
+
+
+async def _lacks_status(job: Job, jobs: JobQueue) -> bool:
+    return await _if_it_lacks_status(job, jobs) is not None
+
+
 def post_cancelled(stopped: Iterable[Job], *, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    """Have the status messages changed in no answer's way: one a second is all that Telegram takes in a chat."""
+    """Have the status messages changed in no answer's way: one a second is all that Telegram takes in a chat.
+
+    Of a job without one its owner knows when the answer that was posted before has left.
+    """
     for job in stopped:
-        outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
+        if job.status_message_id:
+            outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
+        else:
+            outbox.post(job.chat_id, partial(jobs.mark_told, job))
 
 
 async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:
     """Turn a job's status message into the word that it was stopped."""
     if not job.status_message_id:
-        return  # show_status is still under way and will see it
+        return  # show_status is still under way and will see it, or a janitor says it
     try:
         await bot.edit_message_text(texts.cancelled(), chat_id=job.chat_id, message_id=job.status_message_id)
     except TelegramBadRequest as error:

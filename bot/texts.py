@@ -39,6 +39,21 @@ class BotTexts(Texts):
             "Send me the picture: as a photo, as a file (JPEG, PNG, WebP, HEIC, AVIF, TIFF, BMP) or as a sticker."
         )
 
+    def ask_for_picture_in_group(self) -> str:
+        """The answer to /upscale_image in a group, where bots usually see commands and what they answer alone."""
+        return self._(
+            "Answer a picture with /upscale_image, or send one with /upscale_image below it: a photo or a file (JPEG,"
+            " PNG, WebP, HEIC, AVIF, TIFF, BMP)."
+        )
+
+    def already_at_work(self) -> str:
+        """The answer to whoever asks for a picture that is in work, also for somebody else."""
+        return self._("I am already working on this picture.")
+
+    def had_before(self) -> str:
+        """The answer to whoever asks for a picture that was in work and is not any more."""
+        return self._("I have had this picture before. To have it restored once more, please send it again.")
+
     def stopped_overlong(self, count: int) -> str:
         """Said before asking for a picture when jobs were stopped for running too long."""
         return self._n(
@@ -107,16 +122,21 @@ class BotTexts(Texts):
         return self._("This picture is not being worked on any more.")
 
     def user_limit(self, limit: int) -> str:
-        """Too many pictures of one user."""
+        """Too many pictures of one user; said once for all that follow."""
         return self._n(
-            "You already have {limit} picture with me. Please wait until it is done, or /restart.",
-            "You already have {limit} pictures with me. Please wait until some are done, or /restart.",
+            "That is more than I take from one person at a time: {limit} picture. I leave out this one and what follows"
+            " until it is done; please send those again then, or after /restart.",
+            "That is more than I take from one person at a time: {limit} pictures. I leave out this one and what"
+            " follows until some are done; please send those again then, or after /restart.",
             limit,
         ).format(limit=limit)
 
     def queue_full(self) -> str:
-        """Too many pictures over all."""
-        return self._("There are too many pictures waiting right now. Please send this one again in a few minutes.")
+        """Too many pictures over all; said once for all that follow."""
+        return self._(
+            "There are too many pictures waiting right now. I leave out this one and what follows; please send those"
+            " again in a few minutes."
+        )
 
     def too_many_pictures(self, limit: int) -> str:
         """Said once when somebody sends pictures faster than the limit."""

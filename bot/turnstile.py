@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from tasks.budget import Importance, SendBudget, Turn
 
+UNUSED_FOR_S = 1.0  # so long a turn that was given back is as good as new: the budget has counted it as used
+
 
 class SilenceError(Exception):
     """A chat wants silence for longer than the message can wait."""
@@ -43,6 +45,7 @@ class Turnstile:
         self._waiting: list[_Waiting] = []
         self._news = asyncio.Event()
         self._asking: asyncio.Task[None] | None = None
+        self._unused: dict[int, float] = {}  # until when
 
     async def let_pass(self, chat_id: int, importance: Importance) -> None:
         """Wait for the turn of a message.
@@ -50,6 +53,9 @@ class Turnstile:
         Raises:
             SilenceError: the chat wants silence for too long.
         """
+        unused = self._unused.pop(chat_id, 0.0) > time.monotonic()
+        if unused and not await asyncio.to_thread(self._budget.silence_s, chat_id):
+            return
         while True:
             turn: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
             self._join(_Waiting(importance, next(self._numbers), chat_id, time.monotonic(), turn))
@@ -59,6 +65,12 @@ class Turnstile:
             await asyncio.sleep(granted.wait_s)
             if not await asyncio.to_thread(self._budget.silence_s, chat_id):
                 return
+
+    def give_back(self, chat_id: int) -> None:
+        """Leave a turn, whose message is not sent after all, to the next one in the same chat."""
+        now = time.monotonic()
+        self._unused = {chat: until for chat, until in self._unused.items() if until > now}
+        self._unused[chat_id] = now + UNUSED_FOR_S
 
     async def silence(self, chat_id: int, seconds: float) -> None:
         """Obey a ``retry_after``, together with all other processes of the bot."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aiogram import Bot, F, Router
 from aiogram.types import CallbackQuery, Message
 
@@ -37,7 +39,8 @@ async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue
         outbox.post(met.job.chat_id, pressed.delete)
     if met is not None and met.was in STOPPED:
         answer = texts.cancelled()
-        outbox.post(met.job.chat_id, lambda: show_cancelled(bot, met.job, jobs=jobs, texts=texts))
+        stopped = _with_status(met.job, pressed)
+        outbox.post(stopped.chat_id, lambda: show_cancelled(bot, stopped, jobs=jobs, texts=texts))
     elif met is not None and met.was is JobState.DELIVERING:
         answer = texts.too_late_to_cancel()
     else:
@@ -54,13 +57,21 @@ def _channel_of(pressed: Message, job_id: str, bot: Bot) -> int | None:
 
 
 def _is_stray(pressed: Message, job: Job) -> bool:
-    """Whether this is a status message whose number got lost, and another came after it.
+    """Whether this is a status message whose number got lost, and another came after it."""
+    return _answers(pressed, job) and job.status_message_id not in {0, pressed.message_id}
 
-    Who presses may name any message, so it has to be one that answers the job's picture.
-    """
+
+def _with_status(job: Job, pressed: Message | None) -> Job:
+    """The job with the one status message it has, whose number got lost and is known again now."""
+    if pressed is None or job.status_message_id or not _answers(pressed, job):
+        return job
+    return replace(job, status_message_id=pressed.message_id)
+
+
+def _answers(pressed: Message, job: Job) -> bool:
+    """Whether this message answers the job's picture; who presses may name any message."""
     picture = pressed.reply_to_message
-    answers_it = picture is not None and (pressed.chat.id, picture.message_id) == (job.chat_id, job.message_id)
-    return answers_it and job.status_message_id not in {0, pressed.message_id}
+    return picture is not None and (pressed.chat.id, picture.message_id) == (job.chat_id, job.message_id)
 
 
 async def unknown_button(query: CallbackQuery, texts: BotTexts, outbox: Outbox) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from aiogram import Bot, F, Router
+from aiogram.enums import ChatType
 from aiogram.filters import Command, CommandStart, or_f
-from aiogram.types import Message
+from aiogram.types import Message, Update
 
+from bot.captions import CarryOn, said_in
+from bot.handlers.pictures import accept_asked
 from bot.intake import owner_id
 from bot.keyboards import main_keyboard
+from bot.middlewares.floods import Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue
 from bot.status import post_cancelled
@@ -22,10 +26,13 @@ def router() -> Router:
     """The handlers of this module."""
     every = [BotTexts(locale) for locale in locales()]
     commands = Router(name="commands")
+    commands.message.middleware(CarryOn())
     commands.message.register(start, CommandStart())
     commands.message.register(show_help, or_f(Command("help"), F.text.in_({texts.button_help() for texts in every})))
     commands.message.register(
-        upscale_image, or_f(Command("upscale_image"), F.text.in_({texts.button_restore() for texts in every}))
+        upscale_image,
+        F.text,  # as a caption it says what is done with a picture anyway
+        or_f(Command("upscale_image"), F.text.in_({texts.button_restore() for texts in every})),
     )
     commands.message.register(
         restart, or_f(Command("restart"), F.text.in_({texts.button_restart() for texts in every}))
@@ -42,19 +49,40 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
     outbox.post(message.chat.id, lambda: message.answer(texts.help(), reply_markup=main_keyboard(texts)))
 
 
-async def upscale_image(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    said_in = (message.chat.id, message.message_id)
-    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
+async def upscale_image(
+    message: Message,
+    bot: Bot,
+    event_update: Update,
+    *,
+    texts: BotTexts,
+    jobs: JobQueue,
+    outbox: Outbox,
+    refusals: Refusals,
+    max_file_bytes: int,
+) -> None:
+    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in(message))
     stopped = _stopped(met)
-    text = texts.ask_for_picture()
-    if stopped:
-        text = texts.stopped_overlong(len(stopped)) + "\n" + text
-    outbox.post(message.chat.id, lambda: message.answer(text))
+    asked = await accept_asked(
+        message,
+        bot,
+        event_update,
+        texts=texts,
+        jobs=jobs,
+        outbox=outbox,
+        refusals=refusals,
+        max_file_bytes=max_file_bytes,
+    )
+    lines = [texts.stopped_overlong(len(stopped))] if stopped else []
+    if not asked:
+        is_private = message.chat.type == ChatType.PRIVATE
+        lines.append(texts.ask_for_picture() if is_private else texts.ask_for_picture_in_group())
+    if lines:
+        outbox.post(message.chat.id, lambda: message.answer("\n".join(lines)))
     post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
 
 
 async def restart(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(owner_id(message), said_in=(message.chat.id, message.message_id))
+    met = await jobs.cancel_all(owner_id(message), said_in=said_in(message))
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
     outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))

@@ -10,6 +10,7 @@ from aiogram.filters import Command
 from aiogram.types import Message
 from redis import RedisError
 
+from bot.captions import CarryOn
 from bot.outbox import Outbox
 from bot.stats import StatsTexts
 from bot.texts import BotTexts
@@ -19,6 +20,7 @@ from tasks.stats import Statistics
 def router(owner_id: int, statistics: Statistics) -> Router:
     """The handlers of this module, for this user alone."""
     owner = Router(name="owner")
+    owner.message.middleware(CarryOn())
 
     async def stats(message: Message, texts: BotTexts, outbox: Outbox) -> None:
         outbox.post(message.chat.id, lambda: _tell(message, statistics, texts))

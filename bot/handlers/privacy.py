@@ -6,6 +6,7 @@ from aiogram import Bot, Router
 from aiogram.filters import Command
 from aiogram.types import Message
 
+from bot.captions import CarryOn, said_in
 from bot.intake import owner_id
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
@@ -17,6 +18,7 @@ from tasks.messages import FINAL_STATES, Job, JobState
 def router() -> Router:
     """The handlers of this module."""
     privacy = Router(name="privacy")
+    privacy.message.middleware(CarryOn())
     privacy.message.register(explain, Command("privacy"))
     privacy.message.register(forget, Command("forget"))
     return privacy
@@ -27,18 +29,18 @@ async def explain(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 
 async def forget(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    owner, said_in = owner_id(message), (message.chat.id, message.message_id)
+    owner, wish = owner_id(message), said_in(message)
     met: list[Job] = []
 
     def say(met: list[Job]) -> None:
         _say_forgotten(message, met, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
 
     async def finish_late() -> None:
-        if await jobs.forget_late(owner, met=met, said_in=said_in) is not None:
+        if await jobs.forget_late(owner, met=met, said_in=wish) is not None:
             say(met)
 
     try:
-        await jobs.forget(owner, met=met, said_in=said_in)
+        await jobs.forget(owner, met=met, said_in=wish)
     except UnansweredError:
         outbox.post(f"{message.chat.id}, late", finish_late)
         raise

@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 
 OVER_AT = 0.5  # of the limit: a flood ends when so little of what was sent is left in the count
 USERS_KEPT = 1000
-REFUSED_AGAIN_AFTER_S = 5.0  # a refusal that follows the last one sooner is not said ...
-TYPED_AFTER_S = 1.0  # a line after which somebody may have read the last answer; floods come quicker
+REFUSED_AGAIN_AFTER_S = 5.0  # a refusal within one album that follows the last one sooner is not said ...
+SENT_AFTER_S = 1.0  # what is sent by itself after that may be meant as an answer to it; floods come quicker
 SAID_AGAIN_AFTER_S = 30.0  # ... unless that was so long ago
 
 Verdict = Literal["heard", "refused", "ignored"]

@@ -71,3 +71,20 @@ async def test_who_gives_up_waiting_takes_nobodys_turn(budget):
     given_up.cancel()
     await asyncio.sleep(0.3)
     await asyncio.wait_for(turnstile.let_pass(1, ANSWER), 1)
+
+
+async def test_a_turn_that_is_given_back_is_the_next_ones_in_that_chat_and_no_others(budget):
+    turnstile, order = Turnstile(budget, longest_wait_s=5), []
+    for _ in range(4):  # the fifth is kept for a result
+        await turnstile.let_pass(1, ANSWER)
+    await turnstile.let_pass(1, ANSWER)
+    turnstile.give_back(1)
+    began = time.monotonic()
+    await turnstile.let_pass(1, ANSWER)
+    assert time.monotonic() - began < 0.5
+    await asyncio.gather(*await passing(turnstile, [1], ANSWER, order))
+    assert time.monotonic() - began > 0.8
+    turnstile.give_back(1)
+    await turnstile.silence(1, 60)
+    with pytest.raises(SilenceError):
+        await turnstile.let_pass(1, ANSWER)

@@ -1,0 +1,74 @@
+"""Commands that are captions: what is above them is a picture all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiogram import BaseMiddleware, Bot
+from aiogram.dispatcher.event.bases import SkipHandler
+from aiogram.enums import ChatType
+from aiogram.filters import Filter
+from aiogram.types import Message, TelegramObject
+
+ALBUMS_KEPT = 1000
+
+
+class CarryOn(BaseMiddleware):
+    """Has a command below a picture carried out, and then the picture taken like any other."""
+
+    async def __call__(
+        self,
+        handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
+        event: TelegramObject,
+        data: dict[str, Any],
+    ) -> Any:
+        """Handle the command; of one below a picture the handlers that come next hear, too."""
+        result = await handler(event, data)
+        if isinstance(event, Message) and event.caption is not None:
+            raise SkipHandler
+        return result
+
+
+class ForUs(Filter):
+    """Passes all but what is sent to another bot of a group, as a picture below which stands ``/resize@other_bot``.
+
+    Only the first picture of an album has the caption; the others follow it, and are left to that bot, too.
+    """
+
+    def __init__(self) -> None:
+        self._left: dict[str, None] = {}  # albums, the oldest first
+
+    async def __call__(self, message: Message, bot: Bot) -> bool:
+        """Whether to look at the message."""
+        if message.chat.type == ChatType.PRIVATE:
+            return True
+        _, addressee = _command(message.caption)
+        if not addressee:
+            return message.media_group_id not in self._left
+        if addressee == ((await bot.me()).username or "").lower():
+            return True
+        if message.media_group_id:
+            self._left[message.media_group_id] = None
+            if len(self._left) > ALBUMS_KEPT:
+                del self._left[next(iter(self._left))]
+        return False
+
+
+def is_asked_for(message: Message) -> bool:
+    """Whether the caption asks for a restoration, so that silence would be no answer."""
+    return _command(message.caption)[0] == "upscale_image"
+
+
+def said_in(message: Message) -> tuple[int, int]:
+    """Chat and message of a wish that ends what was sent before it; a picture above it counts as sent after it."""
+    return message.chat.id, message.message_id - (message.caption is not None)
+
+
+def _command(text: str | None) -> tuple[str, str]:
+    """The command that a text begins with and the bot it names, each empty where there is none."""
+    words = (text or "").split(maxsplit=1)
+    if not words or not words[0].startswith("/"):
+        return "", ""
+    name, _, addressee = words[0][1:].partition("@")
+    return name, addressee.lower()
