@@ -6,7 +6,7 @@ from aiogram import Bot, F, Router
 from aiogram.enums import ChatType
 from aiogram.types import Message
 
-from bot.intake import RefusalCode, owner_id, read_picture
+from bot.intake import SAID_BY_PEOPLE, RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, TYPED_AFTER_S, Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
@@ -22,7 +22,7 @@ ANSWERED_IN_GROUPS: frozenset[RefusalCode] = frozenset({"file_too_large"})
 def router() -> Router:
     """The handlers of this module."""
     pictures = Router(name="pictures")
-    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL)
+    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL, F.content_type.in_(SAID_BY_PEOPLE))
     return pictures
 
 
