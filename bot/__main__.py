@@ -27,6 +27,7 @@ from bot.middlewares.confirming import Confirming
 from bot.middlewares.counting import Counting
 from bot.middlewares.floods import FloodGate, Refusals
 from bot.middlewares.language import Language
+from bot.middlewares.moving import Moving
 from bot.middlewares.once import Once
 from bot.middlewares.patience import LONGEST_WAIT_S, Patience
 from bot.middlewares.sending import Sending
@@ -140,6 +141,7 @@ async def run(settings: BotSettings) -> None:
         messages_per_s=settings.telegram_messages_per_s,
         absence=absence,
     )
+    session.middleware(Moving())
     session.middleware(Patience())
     session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
