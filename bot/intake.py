@@ -130,6 +130,7 @@ def read_picture(message: Message, *, bot_id: int, locale: str, max_file_bytes: 
         file_id=found.file_id,
         file_name=found.file_name,
         pixels=found.pixels,
+        thread_id=(message.is_topic_message and message.message_thread_id) or 0,
     )
 
 

@@ -79,3 +79,11 @@ def replied_message(chat: Chat, arguments: Arguments) -> Message | None:
     if message is None and not lenient:
         raise bad_request("message to be replied not found")
     return message
+
+
+def topic_of(chat: Chat, arguments: Arguments) -> int | None:
+    """The topic the new message goes to, None where none is named; 400 if it is gone."""
+    thread_id = arguments.integer("message_thread_id")
+    if thread_id is not None and thread_id not in chat.topics:
+        raise bad_request("message thread not found")
+    return thread_id

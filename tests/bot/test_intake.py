@@ -90,3 +90,12 @@ def test_a_type_that_is_known_and_none_of_ours_is_refused_whatever_the_name(name
 )
 def test_what_telegram_says_about_a_chat_is_not_taken_for_words_of_a_person(part, is_said):
     assert (message(**part).content_type in SAID_BY_PEOPLE) is is_said
+
+
+@pytest.mark.parametrize(
+    ("place", "thread_id"),
+    [({}, 0), ({"message_thread_id": 7}, 0), ({"message_thread_id": 7, "is_topic_message": True}, 7)],
+)
+def test_a_job_knows_the_topic_of_its_picture_and_takes_no_thread_of_replies_for_one(place, thread_id):
+    picture = read_picture(message(photo=PHOTO, **place), bot_id=9, locale="en", max_file_bytes=10)
+    assert picture.thread_id == thread_id
