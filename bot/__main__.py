@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from aiogram import Bot, Dispatcher
-from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.default import DefaultBotProperties
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import (
     AiogramError,
@@ -27,12 +27,14 @@ from bot.middlewares.confirming import Confirming
 from bot.middlewares.counting import Counting
 from bot.middlewares.floods import FloodGate, Refusals
 from bot.middlewares.language import Language
+from bot.middlewares.moving import Moving
 from bot.middlewares.once import Once
 from bot.middlewares.patience import LONGEST_WAIT_S, Patience
 from bot.middlewares.sending import Sending
 from bot.middlewares.tracing import Tracing
 from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
+from bot.session import Session
 from bot.texts import BotTexts
 from bot.turnstile import Turnstile
 from tasks.absence import Absence
@@ -131,7 +133,7 @@ async def run(settings: BotSettings) -> None:
     redis = connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S)
     store = JobStore(redis, secret=token, bot_id=settings.bot_id)
     heartbeat = Heartbeat(store)
-    session = AiohttpSession(api=TelegramAPIServer.from_base(settings.telegram_api_url))
+    session = Session(api=TelegramAPIServer.from_base(settings.telegram_api_url))
     absence = Absence(store.redis)
     budget = SendBudget(
         store.redis,
@@ -140,6 +142,7 @@ async def run(settings: BotSettings) -> None:
         messages_per_s=settings.telegram_messages_per_s,
         absence=absence,
     )
+    session.middleware(Moving())
     session.middleware(Patience())
     session.middleware(Sending(Turnstile(budget, longest_wait_s=LONGEST_WAIT_S)))
     session.middleware(heartbeat)
@@ -147,7 +150,10 @@ async def run(settings: BotSettings) -> None:
     dispatcher = build_dispatcher(settings, store, absence)
     session.middleware(Confirming(dispatcher["outbox"]))
     observatory = _observatory(settings, heartbeat)
-    async with Bot(token, session=session) as bot:
+    # An answer to a picture that was deleted meanwhile is an answer still. Said here, since what message.reply() is
+    # told of it goes beside reply_parameters, where Telegram does not look for it.
+    default = DefaultBotProperties(allow_sending_without_reply=True)
+    async with Bot(token, session=session, default=default) as bot:
         await bot.me()
         try:
             await _show_commands(bot)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from aiogram.types import InlineKeyboardMarkup, KeyboardButton, ReplyKeyboardMarkup
+from aiogram.enums import ChatType
+from aiogram.types import Chat, InlineKeyboardMarkup, KeyboardButton, ReplyKeyboardMarkup, ReplyKeyboardRemove
 
 from bot.texts import BotTexts
 from tasks.buttons import cancel_markup
 from tasks.messages import Job
 
 
-def main_keyboard(texts: BotTexts) -> ReplyKeyboardMarkup:
-    """The keyboard under the input field; its keys do what the commands do."""
+def main_keyboard(texts: BotTexts, chat: Chat) -> ReplyKeyboardMarkup | ReplyKeyboardRemove:
+    """The keyboard under the input field; its keys do what the commands do.
+
+    In a group everybody would have it from what one of them asks: there it is taken away where it had been given.
+    """
+    if chat.type != ChatType.PRIVATE:
+        return ReplyKeyboardRemove()
     return ReplyKeyboardMarkup(
         keyboard=[
             [KeyboardButton(text=texts.button_restore())],

@@ -57,6 +57,7 @@ class Chat:
     blocked: bool = False  # by the person, or the bot was removed from the group
     bot_is_admin: bool = False
     upgraded_to: int | None = None  # the supergroup that a group has become
+    topics: set[int] = field(default_factory=set)  # of a forum; what is in none of them is in its General one
     action: str | None = None
     action_until: float = 0.0
     hidden_keyboards: set[tuple[int, int]] = field(default_factory=set)  # (message, person) of used one-time keyboards

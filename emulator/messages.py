@@ -129,6 +129,12 @@ class Message:
         entities = (entity for entity in self.now.entities if entity.type == kind)
         return [utf16_slice(self.text, entity.offset, entity.length) for entity in entities]
 
+    @property
+    def thread_id(self) -> int | None:
+        """The topic of a forum it is in, None for the General one and where there are none."""
+        thread_id: int | None = self.extra.get("message_thread_id")
+        return thread_id
+
     def to_json(self, *, with_reply: bool = True) -> JSON:
         """The Bot API's Message."""
         now = self.now

@@ -46,10 +46,11 @@ class Item:
 class Client:
     """One person's Telegram client, in one chat."""
 
-    def __init__(self, telegram: Telegram, person: Account, chat: Chat) -> None:
+    def __init__(self, telegram: Telegram, person: Account, chat: Chat, topic: int | None = None) -> None:
         self.telegram = telegram
         self.person = person
         self.chat = chat
+        self.topic = topic
 
     def send_text(self, text: str, reply_to: Message | None = None) -> Message:
         """Send a text; commands, mentions and links in it are recognised."""
@@ -103,7 +104,7 @@ class Client:
     def _post(self, version: Version, **options: Any) -> Message:
         if self.chat.blocked and self.chat.is_private:
             raise UnusableError(f"{self.person.name} blocked the bot and has to unblock it before writing to it")
-        return self.telegram.post(self.chat, self.person, version, **options)
+        return self.telegram.post(self.chat, self.person, version, thread_id=self.topic, **options)
 
     async def _version(self, item: Item) -> Version:
         caption, entities = parse_text(item.caption, None)

@@ -36,11 +36,11 @@ class CallbackAnswer:
 class Person:
     """One account in one chat; `at` gives the same account in another."""
 
-    def __init__(self, telegram: Telegram, account: Account, chat: Chat) -> None:
+    def __init__(self, telegram: Telegram, account: Account, chat: Chat, topic: int | None = None) -> None:
         self.account = account
         self.chat = chat
         self._telegram = telegram
-        self._client = Client(telegram, account, chat)
+        self._client = Client(telegram, account, chat, topic)
         self._position = len(chat.timeline)
 
     @property
@@ -53,10 +53,12 @@ class Person:
         """First and last name."""
         return self.account.name
 
-    def at(self, group: Chat) -> Person:
-        """The same person in a group, reading from now on."""
+    def at(self, group: Chat, *, topic: int | None = None) -> Person:
+        """The same person in a group, or in a topic of it that is there from then on, reading from now on."""
         group.members.setdefault(self.account.id, self.account)
-        return Person(self._telegram, self.account, group)
+        if topic is not None:
+            group.topics.add(topic)
+        return Person(self._telegram, self.account, group, topic)
 
     # Sending
 

@@ -149,9 +149,16 @@ class Telegram:
         media_group_id: str | None = None,
         reply_keyboard: ReplyKeyboard | ReplyKeyboardRemoval | None = None,
         extra: JSON | None = None,
+        thread_id: int | None = None,
     ) -> Message:
-        """Put a message into a chat, and the update of a person's message into the queue."""
+        """Put a message into a chat, and the update of a person's message into the queue.
+
+        An answer is in the topic of what it answers.
+        """
         number = len(chat.numbered) + 1
+        if thread_id is None and reply_to is not None:
+            thread_id = reply_to.thread_id
+        topic = {"message_thread_id": thread_id, "is_topic_message": True} if thread_id is not None else {}
         message = Message(
             number,
             chat,
@@ -160,7 +167,7 @@ class Telegram:
             reply_to,
             media_group_id,
             reply_keyboard,
-            extra=extra if extra is not None else {},
+            extra={**(extra or {}), **topic},
         )
         chat.numbered[number] = message
         if sender.is_bot:

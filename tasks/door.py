@@ -14,7 +14,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from models.stopping import never
 from tasks.announcer import Announcer
@@ -45,6 +45,7 @@ TELLING_S = NO_TRY_AFTER_S + LONGEST_SILENCE_S + LONGEST_TURN_S + CONNECT_TIMEOU
 STATUS_GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
 NOTHING_NEW = ("message is not modified",)
 NO_TEXT_ANY_MORE = ("there is no text in the message to edit",)
+TOPIC_GONE = ("message thread not found", "topic_closed", "topic_deleted")
 
 T = TypeVar("T")
 
@@ -182,8 +183,7 @@ class TelegramDoor:
         if not self._budget.ask(job.chat_id, Importance.REST, at_once=True).granted:
             return False
         try:
-            params = {**_reply_to(job), "text": Texts(job.locale).ready()}
-            self._telegram.call("sendMessage", params, patience_s=WORD_TIMEOUT_S)
+            self._send_text(job, Texts(job.locale).ready())
         except TelegramError as error:
             if isinstance(error, TelegramBusyError):
                 self._budget.silence(job.chat_id, error.retry_after_s)
@@ -219,13 +219,19 @@ class TelegramDoor:
                     raise
             else:
                 return
-        params = {**_reply_to(job), "text": text}
-        self._patiently(
-            job,
-            lambda: self._telegram.call("sendMessage", params, patience_s=WORD_TIMEOUT_S),
-            importance=Importance.RESULT,
-            until=until,
-        )
+        self._patiently(job, lambda: self._send_text(job, text), importance=Importance.RESULT, until=until)
+
+    def _send_text(self, job: Job, text: str) -> None:
+        self._send(job, "sendMessage", {"text": text}, patience_s=WORD_TIMEOUT_S)
+
+    def _send(self, job: Job, method: str, params: dict[str, object], **options: Any) -> None:
+        """Send below the picture, or in its topic where that is gone; a topic that is gone itself ends nothing."""
+        try:
+            self._telegram.call(method, {**_reply_to(job), **params}, **options)
+        except TelegramRefusalError as refusal:
+            if not job.thread_id or not refusal.says(*TOPIC_GONE):
+                raise
+            self._telegram.call(method, {**_reply_to(replace(job, thread_id=0)), **params}, **options)
 
     def _edit_text(self, job: Job, text: str, *, cancellable: bool) -> None:
         markup = cancel_markup(job) if cancellable else None
@@ -258,11 +264,11 @@ class TelegramDoor:
     def _send_document(
         self, job: Job, document: Document, on_unknown: Callable[[bool], object], should_stop: Callable[[], bool]
     ) -> None:
-        params = {**_reply_to(job), "document": "attach://upload", "caption": document.caption}
+        params: dict[str, object] = {"document": "attach://upload", "caption": document.caption}
         upload = (document.name, document.content, document.mime)
         self._patiently(
             job,
-            lambda: self._telegram.call("sendDocument", params, upload=upload),
+            lambda: self._send(job, "sendDocument", params, upload=upload),
             importance=Importance.RESULT,
             should_stop=should_stop,
             on_unknown=lambda: on_unknown(True),
@@ -347,11 +353,12 @@ def _status(job: Job) -> dict[str, object]:
 
 def _in_new_chat(job: Job, moved: ChatMovedError) -> Job:
     """The job in the chat that its own has become, where none of the numbers known so far means anything."""
-    return replace(job, chat_id=moved.to_chat_id, message_id=0, status_message_id=0)
+    return replace(job, chat_id=moved.to_chat_id, message_id=0, status_message_id=0, thread_id=0)
 
 
 def _reply_to(job: Job) -> dict[str, object]:
+    place: dict[str, object] = {"chat_id": job.chat_id, "message_thread_id": job.thread_id or None}
     if not job.message_id:
-        return {"chat_id": job.chat_id}
+        return place
     reply = {"message_id": job.message_id, "allow_sending_without_reply": True}
-    return {"chat_id": job.chat_id, "reply_parameters": reply}
+    return {**place, "reply_parameters": reply}

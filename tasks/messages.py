@@ -51,6 +51,7 @@ class RestorePhoto:
     queue: str = "restore"
     faces: int = -1  # strength of their restoration, 0 to 100; -1: as the worker is set
     faces_left_out: str = ""  # numbers as the faces preview has them, separated by commas
+    thread_id: int = 0  # of the topic the message is in; 0: in none
 
     @property
     def job_id(self) -> str:
@@ -87,6 +88,7 @@ class Job:
     keeper: str = ""  # the worker that keeps the result, while the job waits to be delivered once more
     faces: int = -1
     faces_left_out: str = ""
+    thread_id: int = 0
     signature: str = ""  # see tasks.signature
 
     @property

@@ -128,6 +128,9 @@ class Texts:
             "unconfirmed": self._(
                 "I could not find out whether the result reached you. If it is not here, please send the picture again."
             ),
+            "chat_closed": self._(
+                "I could not bring you the result: this chat was closed to me then. Please send the picture again."
+            ),
             "not_genuine": self._("I cannot be sure any more whose picture this is. Please send it again."),
             "internal": self._("Something went wrong on our side. Please send the picture again later."),
         }

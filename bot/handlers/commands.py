@@ -42,11 +42,13 @@ def router() -> Router:
 
 async def start(message: Message, texts: BotTexts, outbox: Outbox) -> None:
     name = message.from_user.first_name if message.from_user else ""
-    outbox.post(message.chat.id, lambda: message.answer(texts.start(name), reply_markup=main_keyboard(texts)))
+    outbox.post(
+        message.chat.id, lambda: message.answer(texts.start(name), reply_markup=main_keyboard(texts, message.chat))
+    )
 
 
 async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
-    outbox.post(message.chat.id, lambda: message.answer(texts.help(), reply_markup=main_keyboard(texts)))
+    outbox.post(message.chat.id, lambda: message.answer(texts.help(), reply_markup=main_keyboard(texts, message.chat)))
 
 
 async def upscale_image(
@@ -85,7 +87,7 @@ async def restart(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue
     met = await jobs.cancel_all(owner_id(message), said_in=said_in(message))
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
-    outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts)))
+    outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts, message.chat)))
     post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
 
 

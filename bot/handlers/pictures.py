@@ -9,7 +9,7 @@ from aiogram.enums import ChatType
 from aiogram.types import Message, Update
 
 from bot.captions import ForUs, is_asked_for
-from bot.intake import RefusalCode, owner_id, read_picture
+from bot.intake import SAID_BY_PEOPLE, RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, SENT_AFTER_S, Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
@@ -27,7 +27,7 @@ NO_FILE: frozenset[RefusalCode] = frozenset({"text", "unknown_command", "other"}
 def router() -> Router:
     """The handlers of this module."""
     pictures = Router(name="pictures")
-    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL, ForUs())
+    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL, F.content_type.in_(SAID_BY_PEOPLE), ForUs())
     return pictures
 
 

@@ -31,6 +31,8 @@ class Tracing(BaseMiddleware):
         """Handle the update in its job's context."""
         if not isinstance(event, Update):
             return await handler(event, data)
+        if not (event.message or event.callback_query):
+            return None  # nothing of it could be read; it is confirmed all the same
         bot: Bot = data["bot"]
         metrics.count("restora_updates", kind="callback_query" if event.callback_query else "message")
         with job_context(_job_of(event, bot)):

@@ -11,7 +11,7 @@ from emulator.messages import Version
 from emulator.methods.arguments import Arguments
 from emulator.methods.attachments import media_of
 from emulator.methods.registry import Handler, method
-from emulator.methods.targets import replied_message, writable_chat
+from emulator.methods.targets import replied_message, topic_of, writable_chat
 from emulator.methods.texts import caption, caption_of, message_text
 from emulator.reply_keyboards import ReplyKeyboard, ReplyKeyboardRemoval, parse_reply_keyboard
 from emulator.state import Telegram
@@ -42,7 +42,8 @@ async def send_message(telegram: Telegram, arguments: Arguments) -> JSON:
     keyboard, reply_keyboard = _keyboards(arguments)
     reply_to = replied_message(chat, arguments)
     version = Version(telegram.clock(), text, entities, None, keyboard)
-    return telegram.post(chat, telegram.bot, version, reply_to=reply_to, reply_keyboard=reply_keyboard).to_json()
+    place: dict[str, Any] = {"reply_to": reply_to, "thread_id": topic_of(chat, arguments)}
+    return telegram.post(chat, telegram.bot, version, **place, reply_keyboard=reply_keyboard).to_json()
 
 
 def _sender_of(kind: str) -> Handler:
@@ -50,10 +51,10 @@ def _sender_of(kind: str) -> Handler:
         chat = writable_chat(telegram, arguments)
         text, entities = caption(arguments) if kind not in {"sticker", "video_note"} else ("", ())
         keyboard, reply_keyboard = _keyboards(arguments)
-        reply_to = replied_message(chat, arguments)
+        place: dict[str, Any] = {"reply_to": replied_message(chat, arguments), "thread_id": topic_of(chat, arguments)}
         media = await media_of(telegram, arguments, kind, arguments.values.get(kind), arguments.values)
         version = Version(telegram.clock(), text, entities, media, keyboard)
-        return telegram.post(chat, telegram.bot, version, reply_to=reply_to, reply_keyboard=reply_keyboard).to_json()
+        return telegram.post(chat, telegram.bot, version, **place, reply_keyboard=reply_keyboard).to_json()
 
     return send_file
 
@@ -79,16 +80,14 @@ async def send_media_group(telegram: Telegram, arguments: Arguments) -> list[JSO
     if not items or not limits.ALBUM_MIN <= len(items) <= limits.ALBUM_MAX:
         raise bad_request("there must be 2-10 media in an album")  # our words
     _refuse_mixed_album(items)
-    reply_to = replied_message(chat, arguments)
+    place: dict[str, Any] = {"reply_to": replied_message(chat, arguments), "thread_id": topic_of(chat, arguments)}
     versions = []
     for item in items:
         text, entities = caption_of(item)
         media = await media_of(telegram, arguments, item["type"], item.get("media"), item)
         versions.append(Version(telegram.clock(), text, entities, media))
     group = str(13_000_000_000_000_000 + telegram.revision)
-    posted = [
-        telegram.post(chat, telegram.bot, version, reply_to=reply_to, media_group_id=group) for version in versions
-    ]
+    posted = [telegram.post(chat, telegram.bot, version, **place, media_group_id=group) for version in versions]
     return [message.to_json() for message in posted]
 
 

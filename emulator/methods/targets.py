@@ -68,12 +68,22 @@ def message_to_delete(telegram: Telegram, chat: Chat, message_id: int) -> Messag
 
 def replied_message(chat: Chat, arguments: Arguments) -> Message | None:
     """What the new message answers to; 400 if that is gone, unless the bot allowed it to be."""
-    parameters = arguments.mapping("reply_parameters") or {}
-    given = parameters.get("message_id", arguments.integer("reply_to_message_id"))
+    parameters = arguments.mapping("reply_parameters")
+    if parameters is None:  # the arguments of before Bot API 7.0, read only where the new one is not given
+        given, lenient = arguments.integer("reply_to_message_id"), arguments.boolean("allow_sending_without_reply")
+    else:
+        given, lenient = parameters.get("message_id"), parameters.get("allow_sending_without_reply") is True
     if given is None:
         return None
-    lenient = parameters.get("allow_sending_without_reply") or arguments.boolean("allow_sending_without_reply")
     message = chat.find(int(given)) if str(given).isdecimal() else None
     if message is None and not lenient:
         raise bad_request("message to be replied not found")
     return message
+
+
+def topic_of(chat: Chat, arguments: Arguments) -> int | None:
+    """The topic the new message goes to, None where none is named; 400 if it is gone."""
+    thread_id = arguments.integer("message_thread_id")
+    if thread_id is not None and thread_id not in chat.topics:
+        raise bad_request("message thread not found")
+    return thread_id

@@ -152,6 +152,12 @@ async def test_replies_quote_the_message_or_are_refused_when_it_is_gone(bot: Bot
     await refused(bot.send_message(ann.id, "!", reply_parameters=gone), "message to be replied not found")
     lenient = ReplyParameters(message_id=question.message_id, allow_sending_without_reply=True)
     assert (await bot.send_message(ann.id, "!", reply_parameters=lenient)).reply_to_message is None
+    await refused(  # the flag of before Bot API 7.0 goes with the argument of that time only
+        bot.send_message(ann.id, "!", reply_parameters=gone, allow_sending_without_reply=True),
+        "message to be replied not found",
+    )
+    old = {"reply_to_message_id": question.message_id, "allow_sending_without_reply": True}
+    assert (await bot.send_message(ann.id, "!", **old)).reply_to_message is None
 
 
 # Files

@@ -77,13 +77,19 @@ class Bench:
             }
         )
 
-    async def a_job(self, user, *, with_status=True, chat=None):
+    async def a_job(self, user, *, with_status=True, chat=None, topic=None):
         """Hand in a picture as the bot does, which shows its status in the chat."""
-        who = user.at(chat) if chat else user
+        who = user.at(chat, topic=topic) if chat else user
         message = await who.sends_document("a.png", content=b"picture")
         chat_id = chat.id if chat else user.id
         fields = {"chat_id": chat_id, "message_id": message.message_id, "user_id": user.id, "file_id": message.file_id}
-        known = {"bot_id": self.telegram.state.bot.id, "locale": "en", "kind": "document", "pixels": 1}
+        known = {
+            "bot_id": self.telegram.state.bot.id,
+            "locale": "en",
+            "kind": "document",
+            "pixels": 1,
+            "thread_id": topic or 0,
+        }
         job = self.store.submit(RestorePhoto(**fields, **known), **UNLIMITED).job
         if with_status:
             params = {"chat_id": chat_id, "text": "queued", "reply_parameters": {"message_id": message.message_id}}
@@ -456,6 +462,46 @@ async def test_an_apology_follows_a_group_that_became_a_supergroup(telegram, ben
     await run(bench.workshop(restore=damaged_after(lambda: True)))
     assert [message.text for message in from_bot(new)] == [Texts("en").failed(DamagedImage.code)]
     assert bench.untold() == []
+
+
+# Topics
+
+
+async def delete_picture_and_status(user, group):
+    for message in list(group.messages):
+        await user.deletes_message(message)
+
+
+async def test_a_result_stays_in_its_topic_when_picture_and_status_are_gone(telegram, bench):
+    ann = telegram.user("Ann")
+    forum = telegram.group("Forum", [ann], type="supergroup")
+    await bench.a_job(ann, chat=forum, topic=7)
+    await delete_picture_and_status(ann, forum)
+    await run(bench.workshop())
+    (document,) = from_bot(forum)
+    assert (document.content, document.reply_to, document.thread_id) == (b"result", None, 7)
+
+
+async def test_an_apology_stays_in_its_topic_when_picture_and_status_are_gone(telegram, bench):
+    ann = telegram.user("Ann")
+    forum = telegram.group("Forum", [ann], type="supergroup")
+    await bench.a_job(ann, chat=forum, topic=7)
+    await delete_picture_and_status(ann, forum)
+    await run(bench.workshop(restore=damaged_after(lambda: True)))
+    assert [(message.text, message.thread_id) for message in from_bot(forum)] == [
+        (Texts("en").failed(DamagedImage.code), 7)
+    ]
+
+
+async def test_a_result_whose_topic_is_gone_comes_all_the_same(telegram, bench):
+    ann = telegram.user("Ann")
+    forum = telegram.group("Forum", [ann], type="supergroup")
+    job = await bench.a_job(ann, chat=forum, topic=7)
+    await delete_picture_and_status(ann, forum)
+    forum.topics.clear()
+    await run(bench.workshop())
+    (document,) = from_bot(forum)
+    assert (document.content, document.thread_id, bench.now(job).state) == (b"result", None, JobState.DONE)
 
 
 # Pauses
