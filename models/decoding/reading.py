@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import AvifImagePlugin, Image, MpoImagePlugin, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from models.decoding import boxes, jpeg, png, profiles, webp
+from models.decoding import boxes, jpeg, png, profiles, tiff, webp
 from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
 from models.decoding.colour import Converter, fits_16_bit
 from models.decoding.description import date_taken, dpi, exif_orientation
@@ -78,7 +78,7 @@ def decode_here(data: bytes, limits: DecodeLimits, *, allocate: Allocate = priva
         limits.check_memory(source.image.size, source.format, length_bytes=len(data), samples_16_bit=wide)
         try:
             notices = _frame_notice(source)
-            return _picture(source, limits, notices, allocate)
+            return _picture(_ready(source), limits, notices, allocate)
         except MemoryError as exc:
             raise ImageTooLarge(_no_memory(source.image.size, limits)) from exc
         except FOREIGN_ERRORS as exc:
@@ -101,7 +101,10 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
         if described.size_wh:
             limits.check_size(described.size_wh)
     try:
-        image = Image.open(io.BytesIO(data), formats=PLUGINS.get(format_, (format_,)))
+        if format_ == "TIFF":
+            data, image = tiff.open_tiff(data)
+        else:
+            image = Image.open(io.BytesIO(data), formats=PLUGINS.get(format_, (format_,)))
     except Image.DecompressionBombError as exc:
         raise ImageTooLarge(f"the picture is far too large: {_one_line(exc)}") from exc
     except MemoryError as exc:
@@ -128,6 +131,13 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
         return ()
     animated = source.png.animated if source.png else getattr(source.image, "is_animated", False)
     return ("first_frame_only",) if animated else ()
+
+
+def _ready(source: _Source) -> _Source:
+    if source.format != "TIFF":
+        return source
+    tiff.check_parts(source.image)
+    return replace(source, image=tiff.ready_to_load(source.data, source.image))
 
 
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
