@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import AvifImagePlugin, Image, MpoImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
 from models.decoding import boxes, jpeg, png, profiles, tiff, webp
@@ -29,8 +29,6 @@ DECODING_THREADS = 2  # of the AV1 and HEVC decoders; each takes memory of its o
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODING_THREADS)
 AvifImagePlugin.DEFAULT_MAX_THREADS = DECODING_THREADS
 
-# What a phone calls JPEG may be an MPO, whose first picture it is.
-PLUGINS = {"JPEG": ("JPEG", MpoImagePlugin.MpoImageFile.format)}
 # TIFF by Pillow and by OpenCV. AVIF is not: Pillow hands on what its boxes say as if EXIF had said it.
 TURNED_BY_LIBRARY = {"TIFF", "HEIF"}
 
@@ -87,24 +85,14 @@ def decode_here(data: bytes, limits: DecodeLimits, *, allocate: Allocate = priva
 
 def _opened(data: bytes, limits: DecodeLimits) -> _Source:
     format_ = sniff(data)
-    png_file, nclx = None, None
-    if format_ == "PNG":
-        png_file = png.read_png(data)
-        data = png_file.data
-    elif format_ == "JPEG":
-        _check_scans(data, limits)
-    elif format_ == "WEBP" and (size_wh := webp.webp_size(data)):
-        limits.check_size(size_wh)
-    elif format_ in {"AVIF", "HEIF"}:
-        described = boxes.describe(data)
-        nclx = described.nclx
-        if described.size_wh:
-            limits.check_size(described.size_wh)
+    png_file = png.read_png(data) if format_ == "PNG" else None
+    data = png_file.data if png_file else data
+    nclx = _check_header(data, format_, limits)
     try:
         if format_ == "TIFF":
             data, image = tiff.open_tiff(data)
         else:
-            image = Image.open(io.BytesIO(data), formats=PLUGINS.get(format_, (format_,)))
+            image = Image.open(io.BytesIO(data), formats=(format_,))
     except Image.DecompressionBombError as exc:
         raise ImageTooLarge(f"the picture is far too large: {_one_line(exc)}") from exc
     except MemoryError as exc:
@@ -116,7 +104,23 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
     return _Source(data, format_, image, png_file, nclx)
 
 
-def _check_scans(data: bytes, limits: DecodeLimits) -> None:
+def _check_header(data: bytes, format_: str, limits: DecodeLimits) -> tuple[int, int] | None:
+    """Refuse what can be refused before a library sees it; the answer is what the colours are called by number."""
+    if format_ == "JPEG":
+        _check_jpeg(data, limits)
+    elif format_ == "WEBP" and (size_wh := webp.webp_size(data)):
+        limits.check_size(size_wh)
+    elif format_ in {"AVIF", "HEIF"}:
+        described = boxes.describe(data)
+        if described.size_wh:
+            limits.check_size(described.size_wh)
+        return described.nclx
+    return None
+
+
+def _check_jpeg(data: bytes, limits: DecodeLimits) -> None:
+    if frame := jpeg.frame(data):
+        frame.check()
     if jpeg.count_scans(data, enough=limits.max_scans) > limits.max_scans:
         raise ImageTooComplex(f"the JPEG file has more than {limits.max_scans} scans, real ones have about ten")
 
@@ -143,6 +147,8 @@ def _ready(source: _Source) -> _Source:
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
     image, size_before = source.image, source.image.size
     image.load()
+    if source.format == "JPEG":
+        jpeg.check_end(source.data, image)
     if sorted(image.size) != sorted(size_before):  # what the pixels of a HEIC say counts more than its header
         limits.check_size(image.size)
     orientation = 1 if source.format in TURNED_BY_LIBRARY else exif_orientation(image)

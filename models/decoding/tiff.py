@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
+from models.errors import UnsupportedFormat
+
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262  # tags
 STRIP_OFFSETS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, PLANAR = 273, 277, 278, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS = 322, 323, 324
@@ -69,8 +71,15 @@ def ready_to_load(data: bytes, image: Image.Image) -> Image.Image:
     Args:
         data: the file of :func:`open_tiff`.
         image: opened from it; any step to another of its pages would undo this.
+
+    Raises:
+        UnsupportedFormat: planes that neither of the two reads rightly.
     """
-    if _tag(image, PLANAR, 1) != SEPARATE or _tag(image, COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED:
+    if _tag(image, PLANAR, 1) != SEPARATE:
+        return image
+    if image.mode in {"LA", "PA"}:  # libtiff's alpha would be zero everywhere
+        raise UnsupportedFormat("a TIFF with gray and alpha in separate planes is not read here")
+    if _tag(image, COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED:
         return image
     before = TiffImagePlugin.READ_LIBTIFF
     TiffImagePlugin.READ_LIBTIFF = True  # libtiff reads what others open meanwhile as well

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.decoding import DecodeLimits, decode_here
-from models.errors import DamagedImage, ImageTooLarge
+from models.errors import DamagedImage, ImageTooLarge, UnsupportedFormat
 from models.picture import Picture
 from tests.models.toys import noise, saved
 
@@ -144,6 +144,15 @@ def test_separate_planes_of_16_bits_keep_their_alpha() -> None:
 def test_separate_planes_of_8_bits_are_the_picture() -> None:
     levels = noise(6, 9, 3)
     np.testing.assert_array_equal(read(tiff(planes(levels), **rgb_tags(levels, planar=2))).pixels, levels)
+
+
+@pytest.mark.parametrize("compression", [1, DEFLATE])
+def test_gray_and_alpha_in_separate_planes_are_not_read_rather_than_made_invisible(compression: int) -> None:
+    levels = noise(6, 9, 2)
+    strips = planes(levels) if compression == 1 else [zlib.compress(plane) for plane in planes(levels)]
+    tags = {**rgb_tags(levels, planar=2), "t262": 1, "t338": 2, "t259": compression}
+    with pytest.raises(UnsupportedFormat, match="gray and alpha in separate planes"):
+        read(tiff(strips, **tags))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
