@@ -149,6 +149,8 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
     image.load()
     if source.format == "JPEG":
         jpeg.check_end(source.data, image)
+    if source.png:
+        source.png.check_rows(np.asarray(image.crop((0, image.height - 1, image.width, image.height))))
     if sorted(image.size) != sorted(size_before):  # what the pixels of a HEIC say counts more than its header
         limits.check_size(image.size)
     orientation = 1 if source.format in TURNED_BY_LIBRARY else exif_orientation(image)
