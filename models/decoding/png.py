@@ -18,6 +18,7 @@ XMP = b"XML:com.adobe.xmp\0\0"  # not compressed; its orientation counts where t
 MAX_XMP = 1_000_000  # bytes
 MAX_PROFILE = 1 << 20  # bytes; Pillow's own limit
 KEPT = {b"tRNS", b"iCCP", b"sRGB", b"pHYs", b"eXIf"}  # of those that can be done without
+MEASURED = {b"gAMA": 1, b"cHRM": 8}  # what colours mean, in 32-bit numbers
 GRAYS = (0, 4)  # colour types without and with alpha
 PALETTE = 3
 # Adam7, the order of an interlaced picture: first column and row of each pass, and how far apart they are.
@@ -38,6 +39,8 @@ class PngFile:
         lost_profile: it had a colour profile, but a broken one.
         size_wh: width and height.
         interlaced: the pixels come in seven passes.
+        gamma: exponent of the curve from light to levels, times 100,000, if nothing in the file outranks it.
+        chromaticities: x and y of red, green, blue and white, on the same condition.
     """
 
     data: bytes
@@ -48,6 +51,8 @@ class PngFile:
     lost_profile: bool
     size_wh: tuple[int, int]
     interlaced: bool
+    gamma: int | None
+    chromaticities: tuple[float, ...] | None
 
     def check_rows(self, last: Pixels) -> None:
         """Refuse a picture whose compressed rows end properly, but before it does: decoders leave the rest zero.
@@ -63,7 +68,8 @@ class PngFile:
             return
         needed, there = self._row_bytes(), 0
         unpacker = zlib.decompressobj()
-        for packed in self._packed():
+        for piece in self._packed():
+            packed = piece
             while packed and there < needed:
                 try:
                     there += len(unpacker.decompress(packed, PIECE))
@@ -123,6 +129,8 @@ class _Chunk:
 def read_png(data: bytes) -> PngFile:
     """Look through the chunks; a file that is damaged comes out damaged, for the decoder to refuse."""
     parts, stop, animated, cicp, profiles = [SIGNATURE], len(SIGNATURE), False, None, {True: 0, False: 0}
+    numbers: dict[bytes, tuple[int, ...]] = {}
+    is_srgb = False
     for chunk in _chunks(data):
         if chunk.is_critical:
             parts.append(data[chunk.start : chunk.stop])
@@ -130,15 +138,19 @@ def read_png(data: bytes) -> PngFile:
             animated = int.from_bytes(chunk.body(data)[:4]) > 1
         elif chunk.kind == b"cICP" and chunk.is_whole(data) and len(chunk.body(data)) == 4:
             cicp = (chunk.body(data)[0], chunk.body(data)[1])
+        elif chunk.kind in MEASURED:
+            numbers.setdefault(chunk.kind, _numbers(chunk, data))
         elif chunk.kind == b"iCCP":
             good = _is_wanted(chunk, data) and not profiles[True]
             profiles[good] += 1
             parts += [data[chunk.start : chunk.stop]] * good
         elif _is_wanted(chunk, data):
+            is_srgb = is_srgb or chunk.kind == b"sRGB"
             parts.append(data[chunk.start : chunk.stop])
         stop = chunk.stop
     parts.append(data[stop:])  # a chunk that is cut off, so that the decoder sees that it is
     header = data.ljust(29, b"\0")
+    gamma, points = numbers.get(b"gAMA"), numbers.get(b"cHRM")
     return PngFile(
         b"".join(parts),
         header[24],
@@ -148,7 +160,22 @@ def read_png(data: bytes) -> PngFile:
         lost_profile=bool(profiles[False]),
         size_wh=(int.from_bytes(header[16:20]), int.from_bytes(header[20:24])),
         interlaced=header[28] == 1,
+        gamma=gamma[0] if gamma and not is_srgb else None,
+        chromaticities=_red_first(points) if points and not is_srgb else None,
     )
+
+
+def _numbers(chunk: _Chunk, data: bytes) -> tuple[int, ...]:
+    """The numbers a chunk consists of; none where it has another length than it must have, or is damaged."""
+    body = chunk.body(data)
+    if len(body) != 4 * MEASURED[chunk.kind] or not chunk.is_whole(data):
+        return ()
+    return struct.unpack(f">{MEASURED[chunk.kind]}I", body)
+
+
+def _red_first(points: tuple[int, ...]) -> tuple[float, ...]:
+    """Chromaticities as the rest of this package has them; a PNG has white first."""
+    return tuple(point / 100_000 for point in (*points[2:], *points[:2]))
 
 
 def _is_wanted(chunk: _Chunk, data: bytes) -> bool:

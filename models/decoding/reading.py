@@ -50,6 +50,9 @@ class _Source:
         if by_number:  # in a PNG it outranks a profile, elsewhere a profile outranks it
             return profiles.profile_of(*by_number)
         given: bytes | None = self.image.info.get("icc_profile")
+        if self.png and not given:
+            stays_gray = self.png.is_gray and self.png.depth == 16  # in 8 bits that of colours is more exact
+            return profiles.measured_profile(self.png.gamma, self.png.chromaticities, is_gray=stays_gray)
         return given or (profiles.profile_of(*self.nclx) if self.nclx else None)
 
 
