@@ -13,6 +13,7 @@ from PIL import Image
 from models.errors import UnsupportedFormat
 
 SOI, SOS, EOI = 0xD8, 0xDA, 0xD9
+APP2, PROFILE = 0xE2, b"ICC_PROFILE\0"
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers; 0xF7 is JPEG-LS
 HUFFMAN = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive
 ARITHMETIC = {0xC9, 0xCA}
@@ -56,6 +57,16 @@ def frame(data: bytes) -> Frame | None:
         if marker == SOS:
             break
     return None
+
+
+def has_profile(data: bytes) -> bool:
+    """Whether there is any part of a colour profile in front of the pixels."""
+    for marker, at in _markers(data):
+        if marker == APP2 and data.startswith(PROFILE, at + 2):
+            return True
+        if marker == SOS:
+            break
+    return False
 
 
 def count_scans(data: bytes, *, enough: int) -> int:

@@ -17,6 +17,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP = b"XML:com.adobe.xmp\0\0"  # not compressed; its orientation counts where there is no EXIF
 MAX_XMP = 1_000_000  # bytes
 MAX_PROFILE = 1 << 20  # bytes; Pillow's own limit
+MAX_TRANSPARENT = 256  # entries of a palette; libraries that check ignore longer lists, Pillow gives up
 KEPT = {b"tRNS", b"iCCP", b"sRGB", b"pHYs", b"eXIf"}  # of those that can be done without
 MEASURED = {b"gAMA": 1, b"cHRM": 8}  # what colours mean, in 32-bit numbers
 GRAYS = (0, 4)  # colour types without and with alpha
@@ -53,6 +54,15 @@ class PngFile:
     interlaced: bool
     gamma: int | None
     chromaticities: tuple[float, ...] | None
+
+    def check_palette(self) -> None:
+        """Refuse numbers of colours without the colours; Pillow makes all of it black.
+
+        Raises:
+            ValueError: there is no palette.
+        """
+        if self.colour == PALETTE and not any(chunk.kind == b"PLTE" for chunk in _chunks(self.data)):
+            raise ValueError("it has no palette")
 
     def check_rows(self, last: Pixels) -> None:
         """Refuse a picture whose compressed rows end properly, but before it does: decoders leave the rest zero.
@@ -184,6 +194,8 @@ def _is_wanted(chunk: _Chunk, data: bytes) -> bool:
         return is_xmp and chunk.is_whole(data)
     if chunk.kind not in KEPT or not chunk.is_whole(data):
         return False
+    if chunk.kind == b"tRNS":
+        return len(chunk.body(data)) <= MAX_TRANSPARENT
     return chunk.kind != b"iCCP" or _unpacks_to_a_profile(chunk.body(data))
 
 

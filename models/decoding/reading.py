@@ -141,6 +141,8 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
 
 
 def _ready(source: _Source) -> _Source:
+    if source.png:
+        source.png.check_palette()
     if source.format != "TIFF":
         return source
     tiff.check_parts(source.image)
@@ -149,9 +151,15 @@ def _ready(source: _Source) -> _Source:
 
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
     image, size_before = source.image, source.image.size
+    frame = image.tile[0][1] if source.format == "GIF" else None  # type: ignore[attr-defined]  # of files
     image.load()
     if source.format == "JPEG":
         jpeg.check_end(source.data, image)
+    elif source.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        image.putalpha(255)  # whoever wrote it meant nothing by its fourth byte
+    elif frame and frame != (0, 0, *image.size):
+        image = _see_through_around(frame, image)
+        source = replace(source, image=image)
     if source.png:
         source.png.check_rows(np.asarray(image.crop((0, image.height - 1, image.width, image.height))))
     if sorted(image.size) != sorted(size_before):  # what the pixels of a HEIC say counts more than its header
@@ -165,7 +173,7 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
     kept = profile if canvas.pixels.dtype == np.uint16 and not ignored else None
     if canvas.is_neutral and not kept:
         canvas.narrow()
-    lost = ignored or bool(source.png and source.png.lost_profile)
+    lost = ignored or _has_lost_profile(source)
     return Picture(
         pixels=canvas.pixels,
         alpha=canvas.alpha,
@@ -177,6 +185,22 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
         taken=taken,
         notices=(*notices, *(("profile_ignored",) if lost else ())),
     )
+
+
+def _see_through_around(frame: tuple[int, int, int, int], image: Image.Image) -> Image.Image:
+    """A GIF whose first frame does not cover its screen; Pillow fills the rest with some colour of the palette."""
+    whole = image.convert("RGBA")
+    clear = Image.new("RGBA", whole.size)
+    clear.paste(whole.crop(frame), frame)
+    clear.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return clear
+
+
+def _has_lost_profile(source: _Source) -> bool:
+    """Whether the file has a colour profile of which parts are missing or damaged."""
+    if source.png:
+        return source.png.lost_profile
+    return source.format == "JPEG" and not source.profile and jpeg.has_profile(source.data)
 
 
 def _canvas(source: _Source, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:

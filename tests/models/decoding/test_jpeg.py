@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from models.decoding import DecodeLimits, decode_here
 from models.errors import DamagedImage, ImageError, UnsupportedFormat
@@ -131,3 +131,19 @@ def test_the_first_of_two_views_comes_without_a_word() -> None:
         assert image.format == "MPO"
     picture = read(views.getvalue())
     assert (picture.size_wh, picture.notices, picture.format) == ((256, 192), (), "JPEG")
+
+
+@pytest.mark.parametrize("spoil", ["missing", "doubled", "misnumbered"])
+def test_a_profile_that_lacks_a_part_is_ignored_and_said_so(spoil: str) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = saved(Image.fromarray(SCENE), "JPEG")
+    first, second = (
+        b"\xff\xe2" + (16 + len(part)).to_bytes(2) + b"ICC_PROFILE\0" + bytes([number, 2]) + part
+        for number, part in ((1, srgb[:300]), (2, srgb[300:]))
+    )
+    whole = read(plain[:2] + first + second + plain[2:])
+    assert (whole.tagged, whole.notices) == (True, ())
+    third = second.replace(b"ICC_PROFILE\0\2", b"ICC_PROFILE\0\3")
+    parts = {"missing": first, "doubled": first + second + second, "misnumbered": first + third + third}[spoil]
+    picture = read(plain[:2] + parts + plain[2:])
+    assert (picture.tagged, picture.notices) == (False, ("profile_ignored",))

@@ -148,3 +148,17 @@ def test_a_gamma_counts_only_where_nothing_says_more() -> None:
     damaged = bytearray(with_chunk(png(levels), b"gAMA", gama(LINEAR)))
     damaged[33 + 8] ^= 1
     np.testing.assert_array_equal(read(bytes(damaged)).pixels, levels)
+
+
+def test_a_png_with_a_palette_that_is_not_there_is_refused() -> None:
+    data = png_of(8, 3, rows_of(8, 3, interlaced=False, level=7))
+    assert read(data).size_wh == (WIDTH, HEIGHT)
+    at = data.index(b"PLTE") - 4
+    with pytest.raises(DamagedImage, match="no palette"):
+        read(data[:at] + data[at + 12 + 3 * 256 :])
+
+
+def test_more_transparent_colours_than_a_palette_can_have_are_ignored() -> None:
+    data = png_of(8, 3, rows_of(8, 3, interlaced=False, level=7))
+    at = data.index(b"IDAT") - 4
+    np.testing.assert_array_equal(read(data[:at] + chunk(b"tRNS", bytes(300)) + data[at:]).pixels, read(data).pixels)
