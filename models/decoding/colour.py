@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from models.decoding.canvas import are_equal
 from models.decoding.printing import offset_profile
+from models.decoding.tiff import GrayScale, gray_scale
 from models.errors import UnsupportedFormat
 from models.picture import FOREIGN_ERRORS
 from models.pixels import Pixels
@@ -17,6 +18,7 @@ from models.pixels import Pixels
 OPAQUE_MODES = {"L": "L", "RGB": "RGB", "1": "L", "YCbCr": "RGB", "RGBX": "RGB", "CMYK": "CMYK", "LAB": "LAB"}
 ALPHA_MODES = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 WIDE_GRAYS = {"I;16", "I;16L", "I;16B", "I;16N"}
+FULL = 65535  # the brightest level of 16 bits
 NEUTRAL = 2  # levels; how far a profile for colours may spread red, green and blue of a gray
 
 
@@ -52,6 +54,7 @@ class Converter:
         self._input_mode = self.mode
         self._transform: ImageCms.ImageCmsTransform | None = None
         self._keeps_grays = True
+        self._gray_scale = gray_scale(image) if self.mode == "I;16" else GrayScale()
         if profile and self.mode == "I;16":
             self.ignored_profile = not fits_16_bit(profile, is_gray=True)
         elif profile:
@@ -70,7 +73,7 @@ class Converter:
         colours, alpha = _split(image, self.mode, with_alpha=self.has_alpha)
         see_through = None if alpha is None else np.asarray(alpha)
         if self.mode == "I;16":
-            return Strip(np.asarray(colours).astype(np.uint16), see_through)
+            return Strip(_full_range(np.asarray(colours).astype(np.uint16), self._gray_scale), see_through)
         before = np.asarray(colours) if self.mode == "RGB" and self._keeps_grays else None
         after = np.asarray(self._converted(colours))
         if self.mode == "L":
@@ -102,6 +105,15 @@ class Converter:
     def _grays_stay_gray(self) -> bool:
         ramp = Image.fromarray(np.repeat(np.arange(256, dtype=np.uint8), 3).reshape(1, 256, 3))
         return int(np.ptp(np.asarray(self._converted(ramp)).astype(np.int16), axis=-1).max()) <= NEUTRAL
+
+
+def _full_range(levels: Pixels, scale: GrayScale) -> Pixels:
+    """Levels from 0, black, to 65535."""
+    if scale.is_negative:
+        levels = scale.white - levels
+    if scale.white == FULL:
+        return levels
+    return ((levels.astype(np.uint32) * FULL + scale.white // 2) // scale.white).astype(np.uint16)
 
 
 def fits_16_bit(profile: bytes, *, is_gray: bool) -> bool:

@@ -27,6 +27,11 @@ PRIMARIES = {  # x and y of red, green, blue, white
 }
 BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
 GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}
+SRGB_GAMMA = 45_455  # of 100,000; what programs write that mean sRGB
+NEAR = 0.05  # of it, within which nothing else is meant
+GAMMA_RANGE = range(10_000, 1_000_001)  # of 100,000; beyond it no picture would be left
+POINT_TOLERANCE = 0.01  # of x and y; programs round them
+LEAST_Y, LEAST_AREA, MOST_XYZ = 0.001, 0.01, 4.0  # of chromaticities and of what they lead to
 PQ, HLG = 16, 18
 DIFFUSE_WHITE = 203.0  # cd/m²; ITU-R BT.2408
 HLG_PEAK = 1000.0  # cd/m²; nominal
@@ -44,6 +49,37 @@ def profile_of(primaries: int, transfer: int) -> bytes | None:
     if same and (transfer in SRGB_LIKE or transfer not in {*GAMMAS, PQ, HLG}):
         return None
     return _display_profile(colorants(PRIMARIES.get(primaries, BT709)), _curve(transfer))
+
+
+@lru_cache(maxsize=16)
+def measured_profile(gamma: int | None, chromaticities: tuple[float, ...] | None, *, is_gray: bool) -> bytes | None:
+    """The ICC profile of a PNG's gAMA and cHRM; None where they mean sRGB, or nothing that could be.
+
+    Args:
+        gamma: exponent of the curve from light to levels, times 100,000; None: that of sRGB.
+        chromaticities: x and y of red, green, blue, white; None: those of sRGB.
+        is_gray: for pixels that keep it and have no colours, so that it must not have any.
+    """
+    has_curve = gamma is not None and gamma in GAMMA_RANGE and abs(gamma / SRGB_GAMMA - 1) > NEAR
+    code = np.linspace(0.0, 1.0, CURVE_POINTS)
+    curve = code ** (100_000 / gamma) if gamma and has_curve else srgb_light(code)
+    if is_gray:
+        return icc_profile("mntr", "GRAY", "XYZ ", {b"kTRC": _trc(curve)}) if has_curve else None
+    columns = None if chromaticities is None else _sound_colorants(chromaticities)
+    is_wide = columns is not None and np.abs(np.subtract(chromaticities or (), BT709)).max() > POINT_TOLERANCE
+    if not has_curve and not is_wide:
+        return None
+    return _display_profile(columns if columns is not None and is_wide else colorants(BT709), curve)
+
+
+def _sound_colorants(chromaticities: tuple[float, ...]) -> Floats | None:
+    """Those of primaries that span colours; None for others, which no screen or camera has."""
+    points = np.array(chromaticities).reshape(4, 2)
+    area = np.linalg.det(np.column_stack([points[:3], np.ones(3)]))
+    if points.min() < 0 or points.max() > 1 or points[:, 1].min() < LEAST_Y or abs(area) < LEAST_AREA:
+        return None
+    columns = colorants(chromaticities)
+    return columns if np.abs(columns).max() <= MOST_XYZ else None
 
 
 def _curve(transfer: int) -> Floats:
@@ -93,9 +129,13 @@ def colorants(chromaticities: tuple[float, ...]) -> Floats:
 
 
 def _display_profile(columns: Floats, curve: Floats) -> bytes:
-    trc = b"curv\0\0\0\0" + struct.pack(">I", len(curve)) + np.rint(curve * 65535).astype(">u2").tobytes()
+    trc = _trc(curve)
     tags = {b"rgb"[index : index + 1] + b"XYZ": _xyz(columns[:, index]) for index in range(3)}
     return icc_profile("mntr", "RGB ", "XYZ ", {**tags, **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), trc)})
+
+
+def _trc(curve: Floats) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(">I", len(curve)) + np.rint(curve * 65535).astype(">u2").tobytes()
 
 
 def icc_profile(kind: str, space: str, connection: str, tags: dict[bytes, bytes]) -> bytes:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import AvifImagePlugin, Image, MpoImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from models.decoding import boxes, jpeg, png, profiles, webp
+from models.decoding import boxes, jpeg, png, profiles, tiff, webp
 from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
 from models.decoding.colour import Converter, fits_16_bit
 from models.decoding.description import date_taken, dpi, exif_orientation
@@ -29,8 +29,6 @@ DECODING_THREADS = 2  # of the AV1 and HEVC decoders; each takes memory of its o
 register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=DECODING_THREADS)
 AvifImagePlugin.DEFAULT_MAX_THREADS = DECODING_THREADS
 
-# What a phone calls JPEG may be an MPO, whose first picture it is.
-PLUGINS = {"JPEG": ("JPEG", MpoImagePlugin.MpoImageFile.format)}
 # TIFF by Pillow and by OpenCV. AVIF is not: Pillow hands on what its boxes say as if EXIF had said it.
 TURNED_BY_LIBRARY = {"TIFF", "HEIF"}
 
@@ -52,6 +50,9 @@ class _Source:
         if by_number:  # in a PNG it outranks a profile, elsewhere a profile outranks it
             return profiles.profile_of(*by_number)
         given: bytes | None = self.image.info.get("icc_profile")
+        if self.png and not given:
+            stays_gray = self.png.is_gray and self.png.depth == 16  # in 8 bits that of colours is more exact
+            return profiles.measured_profile(self.png.gamma, self.png.chromaticities, is_gray=stays_gray)
         return given or (profiles.profile_of(*self.nclx) if self.nclx else None)
 
 
@@ -78,7 +79,7 @@ def decode_here(data: bytes, limits: DecodeLimits, *, allocate: Allocate = priva
         limits.check_memory(source.image.size, source.format, length_bytes=len(data), samples_16_bit=wide)
         try:
             notices = _frame_notice(source)
-            return _picture(source, limits, notices, allocate)
+            return _picture(_ready(source), limits, notices, allocate)
         except MemoryError as exc:
             raise ImageTooLarge(_no_memory(source.image.size, limits)) from exc
         except FOREIGN_ERRORS as exc:
@@ -87,21 +88,14 @@ def decode_here(data: bytes, limits: DecodeLimits, *, allocate: Allocate = priva
 
 def _opened(data: bytes, limits: DecodeLimits) -> _Source:
     format_ = sniff(data)
-    png_file, nclx = None, None
-    if format_ == "PNG":
-        png_file = png.read_png(data)
-        data = png_file.data
-    elif format_ == "JPEG":
-        _check_scans(data, limits)
-    elif format_ == "WEBP" and (size_wh := webp.webp_size(data)):
-        limits.check_size(size_wh)
-    elif format_ in {"AVIF", "HEIF"}:
-        described = boxes.describe(data)
-        nclx = described.nclx
-        if described.size_wh:
-            limits.check_size(described.size_wh)
+    png_file = png.read_png(data) if format_ == "PNG" else None
+    data = png_file.data if png_file else data
+    nclx = _check_header(data, format_, limits)
     try:
-        image = Image.open(io.BytesIO(data), formats=PLUGINS.get(format_, (format_,)))
+        if format_ == "TIFF":
+            data, image = tiff.open_tiff(data)
+        else:
+            image = Image.open(io.BytesIO(data), formats=(format_,))
     except Image.DecompressionBombError as exc:
         raise ImageTooLarge(f"the picture is far too large: {_one_line(exc)}") from exc
     except MemoryError as exc:
@@ -113,7 +107,23 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
     return _Source(data, format_, image, png_file, nclx)
 
 
-def _check_scans(data: bytes, limits: DecodeLimits) -> None:
+def _check_header(data: bytes, format_: str, limits: DecodeLimits) -> tuple[int, int] | None:
+    """Refuse what can be refused before a library sees it; the answer is what the colours are called by number."""
+    if format_ == "JPEG":
+        _check_jpeg(data, limits)
+    elif format_ == "WEBP" and (size_wh := webp.webp_size(data)):
+        limits.check_size(size_wh)
+    elif format_ in {"AVIF", "HEIF"}:
+        described = boxes.describe(data)
+        if described.size_wh:
+            limits.check_size(described.size_wh)
+        return described.nclx
+    return None
+
+
+def _check_jpeg(data: bytes, limits: DecodeLimits) -> None:
+    if frame := jpeg.frame(data):
+        frame.check()
     if jpeg.count_scans(data, enough=limits.max_scans) > limits.max_scans:
         raise ImageTooComplex(f"the JPEG file has more than {limits.max_scans} scans, real ones have about ten")
 
@@ -130,9 +140,28 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
     return ("first_frame_only",) if animated else ()
 
 
+def _ready(source: _Source) -> _Source:
+    if source.png:
+        source.png.check_palette()
+    if source.format != "TIFF":
+        return source
+    tiff.check_parts(source.image)
+    return replace(source, image=tiff.ready_to_load(source.data, source.image))
+
+
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
     image, size_before = source.image, source.image.size
+    frame = image.tile[0][1] if source.format == "GIF" else None  # type: ignore[attr-defined]  # of files
     image.load()
+    if source.format == "JPEG":
+        jpeg.check_end(source.data, image)
+    elif source.format == "BMP" and image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0):
+        image.putalpha(255)  # whoever wrote it meant nothing by its fourth byte
+    elif frame and frame != (0, 0, *image.size):
+        image = _see_through_around(frame, image)
+        source = replace(source, image=image)
+    if source.png:
+        source.png.check_rows(np.asarray(image.crop((0, image.height - 1, image.width, image.height))))
     if sorted(image.size) != sorted(size_before):  # what the pixels of a HEIC say counts more than its header
         limits.check_size(image.size)
     orientation = 1 if source.format in TURNED_BY_LIBRARY else exif_orientation(image)
@@ -144,7 +173,7 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
     kept = profile if canvas.pixels.dtype == np.uint16 and not ignored else None
     if canvas.is_neutral and not kept:
         canvas.narrow()
-    lost = ignored or bool(source.png and source.png.lost_profile)
+    lost = ignored or _has_lost_profile(source)
     return Picture(
         pixels=canvas.pixels,
         alpha=canvas.alpha,
@@ -156,6 +185,22 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
         taken=taken,
         notices=(*notices, *(("profile_ignored",) if lost else ())),
     )
+
+
+def _see_through_around(frame: tuple[int, int, int, int], image: Image.Image) -> Image.Image:
+    """A GIF whose first frame does not cover its screen; Pillow fills the rest with some colour of the palette."""
+    whole = image.convert("RGBA")
+    clear = Image.new("RGBA", whole.size)
+    clear.paste(whole.crop(frame), frame)
+    clear.info = {key: value for key, value in image.info.items() if key != "transparency"}
+    return clear
+
+
+def _has_lost_profile(source: _Source) -> bool:
+    """Whether the file has a colour profile of which parts are missing or damaged."""
+    if source.png:
+        return source.png.lost_profile
+    return source.format == "JPEG" and not source.profile and jpeg.has_profile(source.data)
 
 
 def _canvas(source: _Source, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:

@@ -20,10 +20,10 @@ SIGNATURES = (
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
     (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
 )
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
+OTHER_BRANDS = {b"crx ": "a raw picture of a camera", b"M4A ": "a sound", b"M4B ": "a sound"}
 
 # What people send by mistake, in the words they know it by.
 OTHERS = (
@@ -36,7 +36,11 @@ OTHERS = (
     (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (b"\0\0\1\0", "a Windows icon"),
+    (b"\0\0\2\0\0\0", "a TGA picture"),  # a cursor would have no picture in it
     (b"\0\0\2\0", "a Windows cursor"),
+    (b"MM\0+", "a BigTIFF picture of a kind that is rare"),  # big-endian; Pillow takes its header for another
+    (b"FUJIFILMCCD-RAW", "a raw picture of a camera"),
+    (b"gimp xcf", "a GIMP picture"),
     (b"PK\3\4", "a ZIP archive or an office document"),
     (b"Rar!", "an archive"),
     (b"7z\xbc\xaf", "an archive"),
@@ -76,7 +80,8 @@ def _by_brand(data: bytes) -> str:
         return "AVIF"
     if brands & HEIF_BRANDS:
         return "HEIF"
-    raise UnsupportedFormat(f"{NONE}: this seems to be a video; {INSTEAD}")
+    words = OTHER_BRANDS.get(data[8:12], "a video")
+    raise UnsupportedFormat(f"{NONE}: this seems to be {words}; {INSTEAD}")
 
 
 def _other(data: bytes) -> str:

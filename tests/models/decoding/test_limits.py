@@ -145,6 +145,13 @@ def test_a_claim_of_a_huge_canvas_takes_no_memory() -> None:
         (b"\x1aE\xdf\xa3", "a video"),
         (b"RIFF\0\0\0\0AVI LIST", "a sound or a video"),
         (b"\0\0\1\0\1\0", "a Windows icon"),
+        (b"\0\0\2\0\1\0\x20\x20", "a Windows cursor"),
+        (b"\0\0\2\0\0\0\0\0\0\0\0\0\x40\0\x30\0\x18\0", "a TGA picture"),
+        (b"MM\0+\0\x08\0\0", "a BigTIFF picture"),
+        (b"FUJIFILMCCD-RAW 0201", "a raw picture of a camera"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "a raw picture of a camera"),
+        (b"\0\0\0\x20ftypM4A \0\0\2\0M4A mp42isom", "a sound"),
+        (b"gimp xcf file\0", "a GIMP picture"),
         ("просто текст".encode(), "a text"),
         (bytes(9), "zeros"),
         (b"\x80\x81\x82\x83\x84", "something else"),
@@ -190,3 +197,37 @@ def test_a_damaged_header_is_an_error_of_ours() -> None:
             with pytest.raises(ImageError):
                 read(data[:length])
         assert name
+
+
+def gif_of(frame: NDArray[np.uint8], at_xy: tuple[int, int]) -> bytes:
+    """A GIF of 8x8 with red behind colour 0; its only frame lies somewhere in it."""
+    image = Image.fromarray(frame, "P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
+    data = bytearray(saved(image, "GIF", optimize=False))
+    data[6:10] = struct.pack("<HH", 8, 8)
+    at = data.index(b"," + struct.pack("<HHHH", 0, 0, frame.shape[1], frame.shape[0]))
+    data[at + 1 : at + 5] = struct.pack("<HH", *at_xy)
+    return bytes(data)
+
+
+def test_what_the_frame_of_a_gif_leaves_uncovered_is_transparent() -> None:
+    frame = np.array([[1, 2, 1], [2, 1, 2]], np.uint8)
+    picture = read(gif_of(frame, (4, 5)))
+    covered = np.zeros((8, 8), bool)
+    covered[5:7, 4:7] = True
+    np.testing.assert_array_equal(picture.alpha, np.where(covered, 255, 0))
+    np.testing.assert_array_equal(picture.pixels[5, 4], [0, 255, 0])
+    assert read(gif_of(np.ones((8, 8), np.uint8), (0, 0))).alpha is None
+
+
+@pytest.mark.parametrize(("level", "alpha"), [(0, 255), (7, 7)])
+def test_a_bmp_of_which_nothing_would_be_seen_is_opaque(level: int, alpha: int) -> None:
+    pixels = noise(4, 4, 4)
+    pixels[..., 3] = level
+    header = struct.pack("<IiiHHIIiiII", 124, 4, -4, 1, 32, 3, 64, 2835, 2835, 0, 0)
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    head = header + masks + b"BGRs" + bytes(124 - len(header) - len(masks) - 4)
+    data = b"BM" + struct.pack("<IHHI", 14 + 124 + 64, 0, 0, 14 + 124) + head + pixels[..., [2, 1, 0, 3]].tobytes()
+    picture = read(data)
+    np.testing.assert_array_equal(picture.pixels, pixels[..., :3])
+    np.testing.assert_array_equal(picture.alpha, np.full((4, 4), alpha))

@@ -1,0 +1,135 @@
+"""The TIFF files that Pillow and OpenCV would read wrongly without a word, and what to do about each."""
+
+from __future__ import annotations
+
+import io
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image, TiffImagePlugin
+
+from models.errors import UnsupportedFormat
+
+SUBFILE_TYPE, WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262  # tags
+STRIP_OFFSETS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, PLANAR = 273, 277, 278, 284
+TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS = 322, 323, 324
+REDUCED = 1  # a bit of the subfile type
+WHITE_IS_ZERO, SEPARATE, UNCOMPRESSED, OLD_JPEG = 0, 2, 1, 6  # values
+MAX_PREVIEWS = 16  # in front of the picture
+
+# Grays of its own kinds in the other order of bytes, or with white as zero; Pillow's table of modes lacks them.
+for _photometric in (0, 1):
+    TiffImagePlugin.OPEN_INFO.setdefault((b"MM", _photometric, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
+    for _order in (b"II", b"MM"):
+        TiffImagePlugin.OPEN_INFO.setdefault((_order, _photometric, (1,), 1, (12,), ()), ("I;16", "I;12"))
+
+
+@dataclass(frozen=True, slots=True)
+class GrayScale:
+    """What the levels of a gray in 16-bit words mean.
+
+    Args:
+        white: the largest level.
+        is_negative: it stands for black.
+    """
+
+    white: int = 65535
+    is_negative: bool = False
+
+
+def open_tiff(data: bytes) -> tuple[bytes, Image.Image]:
+    """Open the first page that is not a small preview of another.
+
+    Args:
+        data: the whole file.
+
+    Returns:
+        The file, changed so that this page comes first, which is all that OpenCV can find; and Pillow's image of it.
+
+    Raises:
+        Exception: whatever Pillow raises, see ``FOREIGN_ERRORS``.
+    """
+    image = Image.open(io.BytesIO(data), formats=("TIFF",))
+    if _tag(image, SUBFILE_TYPE, 0) & REDUCED:
+        data = _with_picture_first(data, image)
+        image = Image.open(io.BytesIO(data), formats=("TIFF",))
+    return data, image
+
+
+def gray_scale(image: Image.Image) -> GrayScale:
+    """How to read the levels of a gray picture that Pillow keeps as 16-bit words, as the file has them."""
+    if image.format != "TIFF":
+        return GrayScale()
+    bits = int(_tag(image, BITS_PER_SAMPLE, (16,))[0])
+    return GrayScale(2**bits - 1, _tag(image, PHOTOMETRIC, WHITE_IS_ZERO) == WHITE_IS_ZERO)
+
+
+def ready_to_load(data: bytes, image: Image.Image) -> Image.Image:
+    """The image, or one that libtiff reads: Pillow's own reader takes each of separate planes for one of 8 bits.
+
+    Args:
+        data: the file of :func:`open_tiff`.
+        image: opened from it; any step to another of its pages would undo this.
+
+    Raises:
+        UnsupportedFormat: planes that neither of the two reads rightly.
+    """
+    if _tag(image, PLANAR, 1) != SEPARATE:
+        return image
+    if image.mode in {"LA", "PA"}:  # libtiff's alpha would be zero everywhere
+        raise UnsupportedFormat("a TIFF with gray and alpha in separate planes is not read here")
+    if _tag(image, COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED:
+        return image
+    before = TiffImagePlugin.READ_LIBTIFF
+    TiffImagePlugin.READ_LIBTIFF = True  # libtiff reads what others open meanwhile as well
+    try:
+        return Image.open(io.BytesIO(data), formats=("TIFF",))
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = before
+
+
+def check_parts(image: Image.Image) -> None:
+    """Refuse a file that lists fewer strips or tiles than its size takes; decoders leave the rest black, or worse.
+
+    Raises:
+        ValueError: with both numbers.
+    """
+    if _tag(image, COMPRESSION, UNCOMPRESSED) == OLD_JPEG:  # is one stream, whatever its strips say
+        return
+    width, height = _tag(image, WIDTH, 0), _tag(image, HEIGHT, 0)
+    if offsets := _tag(image, STRIP_OFFSETS, ()):
+        needed = _parts(height, _tag(image, ROWS_PER_STRIP, height))
+    elif offsets := _tag(image, TILE_OFFSETS, ()):
+        needed = _parts(width, _tag(image, TILE_WIDTH, width)) * _parts(height, _tag(image, TILE_HEIGHT, height))
+    else:
+        return
+    if _tag(image, PLANAR, 1) == SEPARATE:
+        needed *= _tag(image, SAMPLES_PER_PIXEL, 1)
+    if len(offsets) < needed:
+        raise ValueError(f"{len(offsets):,} of {needed:,} parts of the picture are there")
+
+
+def _parts(side: int, of_one: int) -> int:
+    return -(-side // (of_one or side))
+
+
+def _with_picture_first(data: bytes, image: Image.Image) -> bytes:
+    """The file, its header pointing to the first page that is no preview; as it is where all are."""
+    order = "<" if data[:2] == b"II" else ">"
+    for page in range(1, MAX_PREVIEWS + 1):
+        try:
+            image.seek(page)
+        except EOFError:
+            break
+        if not _tag(image, SUBFILE_TYPE, 0) & REDUCED:
+            at = image.tag_v2.offset  # type: ignore[attr-defined]  # of the TIFF plugin's class
+            is_big = struct.unpack_from(order + "H", data, 2)[0] == 43
+            where, kind = (8, "Q") if is_big else (4, "I")
+            pointer = struct.pack(order + kind, at)
+            return data[:where] + pointer + data[where + len(pointer) :]
+    return data
+
+
+def _tag(image: Image.Image, number: int, default: Any) -> Any:
+    return image.tag_v2.get(number, default)  # type: ignore[attr-defined]  # of the TIFF plugin's class
