@@ -350,7 +350,8 @@ def restore_folder(
     restorer: Restorer, source: Path, target: Path, options: RestoreOptions, report: Callable[..., None]
 ) -> int:
     """Restore every picture of a folder; one that fails does not stop the others."""
-    files = files_under(source, leave_out=target)
+    closed = list[OSError]()
+    files = files_under(source, leave_out=target, on_closed=closed.append)
     names, failed = Names(*files), list[Path]()
     for path in files:
         folder = target / path.parent.relative_to(source)
@@ -367,7 +368,12 @@ def restore_folder(
             report(path, out, restored)
     if failed:
         say(f"error: {len(failed)} of {len(files)} files failed: {', '.join(map(str, failed))}")
-    return FAILED if failed else 0
+    if closed:
+        names_of = ", ".join(f"{error.filename}: {error.strerror}" for error in closed)
+        say(f"error: {len(closed)} of the folders could not be read: {names_of}")
+    elif not files:
+        say(f"there are no files in {source}")
+    return FAILED if failed or closed else 0
 
 
 def restore_file(
