@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 FAILED = 1
+FLAGS = {"patience_s": "patience", "max_output_bytes": "max-bytes"}  # of options that have another name there
 DIGITS = re.compile(r"\d{1,9}")  # int() has a limit of its own, far beyond any face
 # What a recipe says itself, or what its saying so makes void; the machine's own are compared with it.
 SAID_BY_RECIPE = (
@@ -179,11 +180,23 @@ def run(
 
 
 def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
-    """The options of a call, or those of the recipe it names."""
+    """The options of a call, or those of the recipe it names.
+
+    Raises:
+        OptionsError: a value out of its range; begins with the flag, or with what the recipe calls it.
+    """
     from models.recipe import options_of
 
     if args.recipe:
         return options_of(args.recipe_values)
+    try:
+        return _options(args, by_weights=by_weights)
+    except OptionsError as exc:
+        option, _, complaint = str(exc).partition(" ")
+        raise OptionsError(f"--{FLAGS.get(option, option).replace('_', '-')} {complaint}") from exc
+
+
+def _options(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
     return models.RestoreOptions(
         outscale=args.outscale,
         denoise=None if by_weights else args.denoise,

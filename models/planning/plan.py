@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import ImageTooLarge, OptionsError, ResultTooLarge
+from models.planning.amounts import counted, seconds
 from models.planning.offers import Budget, Candidate, Kind, Wishes, find_candidate
 from models.planning.reasons import MODEL_CODES, TIME_CODES, Choice, Reason, reasons_of
 from models.planning.scales import ladder
@@ -23,6 +24,14 @@ STAND_INS: Mapping[Kind, tuple[Kind, ...]] = {
     "photo": ("photo", "text", "drawing"),
     "drawing": ("drawing", "photo", "text"),
     "text": ("text", "photo", "drawing"),
+}
+
+# What a result would have, by the name of the limit that it breaks.
+EXCEEDED: Mapping[str, str] = {
+    "pixels": "have {} pixels",
+    "side": "have a side of {} px",
+    "bytes": "have about {} bytes",
+    "network": "take {} pixels on the way",
 }
 
 
@@ -191,10 +200,12 @@ def _refusal(
     width, height = size_wh
     if not possible:
         what, needed, most = broken[-1]
-        return ResultTooLarge(f"the result of {width}x{height} would have {needed:,} in {what}, the limit is {most:,}")
+        needs = EXCEEDED[what].format(counted(needed))
+        return ResultTooLarge(f"the result of {width}x{height} would {needs}, the limit is {counted(most)}")
     needed_s, allowed_s = min(way.seconds(budget) for way in possible), budget.allowed_s
     return NothingFits(
-        f"a picture of {width}x{height} would take about {needed_s:.0f} s here, at most {allowed_s:.0f} s are allowed",
+        f"a picture of {width}x{height} would take about {seconds(needed_s)} s here, at most {seconds(allowed_s)} s are"
+        " allowed",
         needed_s,
         allowed_s,
     )
