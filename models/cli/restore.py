@@ -65,7 +65,12 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Restore a picture, or every picture of a folder and its sub-folders.",
     )
     parser.add_argument("input", type=Path, metavar="IN", help="a picture or a folder")
-    parser.add_argument("output", type=Path, metavar="OUT", help=f"a file ({', '.join(FORMATS)}) or a folder")
+    parser.add_argument(
+        "output",
+        type=Path,
+        metavar="OUT",
+        help=f"a file ({', '.join(FORMATS)}), or a folder, where only what came of the same picture is replaced",
+    )
     parser.add_argument("--outscale", type=float, metavar="F", help="times as large (default: what suits the picture)")
     parser.add_argument("--model", default="auto", metavar="NAME", help="default: the one that suits the picture")
     parser.add_argument(
@@ -122,12 +127,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.set_defaults(run=lambda args: run(args, usage_error=parser.error, default=parser.get_default))
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    usage_error: Callable[[str], Any],
-    default: Callable[[str], Any],
-) -> int:
+def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any], default: Callable[[str], Any]) -> int:
     """Restore what ``args`` names; the exit status.
 
     Args:
