@@ -7,11 +7,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import chain, count
 from pathlib import Path
+from stat import S_ISREG
 from typing import IO
 
 from models.errors import OptionsError
 
-PICTURE_SUFFIXES = {".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+PICTURE_SUFFIXES = {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif",
+    ".avif",
+}  # fmt: skip
 MAX_BEGINNING = 200_000_000  # bytes; PNG and JPEG have their recipe at the front, and no WebP of ours is longer
 
 
@@ -35,14 +39,28 @@ def real(path: Path) -> str:
     return os.path.realpath(path)
 
 
-def files_under(folder: Path, *, leave_out: Path) -> list[Path]:
-    """Every file of a folder and its sub-folders, sorted; nothing hidden, nothing below ``leave_out``."""
+def files_under(folder: Path, *, leave_out: Path, on_closed: Callable[[OSError], None]) -> list[Path]:
+    """Every file of a folder and its sub-folders, sorted; nothing hidden, nothing below ``leave_out``.
+
+    Args:
+        folder: where to look.
+        leave_out: a folder.
+        on_closed: told of each folder that cannot be read.
+    """
     found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=on_closed):
         here = Path(parent)
         folders[:] = sorted(name for name in folders if not _skipped(here / name, leave_out))
-        found += [here / name for name in sorted(names) if not name.startswith(".") and (here / name).is_file()]
+        found += [here / name for name in sorted(names) if not name.startswith(".") and _is_file(here / name)]
     return found
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is one; what cannot be told, such as of a broken link, is: who reads it will say what is wrong."""
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except OSError:
+        return looks_like_a_picture(path)
 
 
 def _skipped(folder: Path, leave_out: Path) -> bool:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
 FAILED = 1
+FLAGS = {"patience_s": "patience", "max_output_bytes": "max-bytes"}  # of options that have another name there
 DIGITS = re.compile(r"\d{1,9}")  # int() has a limit of its own, far beyond any face
 # What a recipe says itself, or what its saying so makes void; the machine's own are compared with it.
 SAID_BY_RECIPE = (
@@ -64,7 +65,12 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Restore a picture, or every picture of a folder and its sub-folders.",
     )
     parser.add_argument("input", type=Path, metavar="IN", help="a picture or a folder")
-    parser.add_argument("output", type=Path, metavar="OUT", help=f"a file ({', '.join(FORMATS)}) or a folder")
+    parser.add_argument(
+        "output",
+        type=Path,
+        metavar="OUT",
+        help=f"a file ({', '.join(FORMATS)}), or a folder, where only what came of the same picture is replaced",
+    )
     parser.add_argument("--outscale", type=float, metavar="F", help="times as large (default: what suits the picture)")
     parser.add_argument("--model", default="auto", metavar="NAME", help="default: the one that suits the picture")
     parser.add_argument(
@@ -121,12 +127,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.set_defaults(run=lambda args: run(args, usage_error=parser.error, default=parser.get_default))
 
 
-def run(
-    args: argparse.Namespace,
-    *,
-    usage_error: Callable[[str], Any],
-    default: Callable[[str], Any],
-) -> int:
+def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any], default: Callable[[str], Any]) -> int:
     """Restore what ``args`` names; the exit status.
 
     Args:
@@ -184,11 +185,23 @@ def run(
 
 
 def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
-    """The options of a call, or those of the recipe it names."""
+    """The options of a call, or those of the recipe it names.
+
+    Raises:
+        OptionsError: a value out of its range; begins with the flag, or with what the recipe calls it.
+    """
     from models.recipe import options_of
 
     if args.recipe:
         return options_of(args.recipe_values)
+    try:
+        return _options(args, by_weights=by_weights)
+    except OptionsError as exc:
+        option, _, complaint = str(exc).partition(" ")
+        raise OptionsError(f"--{FLAGS.get(option, option).replace('_', '-')} {complaint}") from exc
+
+
+def _options(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
     return models.RestoreOptions(
         outscale=args.outscale,
         denoise=None if by_weights else args.denoise,
@@ -355,7 +368,8 @@ def restore_folder(
     restorer: Restorer, source: Path, target: Path, options: RestoreOptions, report: Callable[..., None]
 ) -> int:
     """Restore every picture of a folder; one that fails does not stop the others."""
-    files = files_under(source, leave_out=target)
+    closed = list[OSError]()
+    files = files_under(source, leave_out=target, on_closed=closed.append)
     names, failed = Names(*files), list[Path]()
     for path in files:
         folder = target / path.parent.relative_to(source)
@@ -372,7 +386,12 @@ def restore_folder(
             report(path, out, restored)
     if failed:
         say(f"error: {len(failed)} of {len(files)} files failed: {', '.join(map(str, failed))}")
-    return FAILED if failed else 0
+    if closed:
+        names_of = ", ".join(f"{error.filename}: {error.strerror}" for error in closed)
+        say(f"error: {len(closed)} of the folders could not be read: {names_of}")
+    elif not files:
+        say(f"there are no files in {source}")
+    return FAILED if failed or closed else 0
 
 
 def restore_file(

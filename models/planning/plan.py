@@ -12,17 +12,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from models.errors import ImageTooLarge, OptionsError, ResultTooLarge
+from models.planning.amounts import counted, seconds
 from models.planning.offers import Budget, Candidate, Kind, Wishes, find_candidate
 from models.planning.reasons import MODEL_CODES, TIME_CODES, Choice, Reason, reasons_of
 from models.planning.scales import ladder
 from models.planning.traits import Traits
-from models.planning.ways import Way, ways_to
+from models.planning.ways import Way, largest_outscale, ways_to
 
 # Whose models help out where none was made for a kind of picture.
 STAND_INS: Mapping[Kind, tuple[Kind, ...]] = {
     "photo": ("photo", "text", "drawing"),
     "drawing": ("drawing", "photo", "text"),
     "text": ("text", "photo", "drawing"),
+}
+
+# What a result would have, by the name of the limit that it breaks.
+EXCEEDED: Mapping[str, str] = {
+    "pixels": "have {} pixels",
+    "side": "have a side of {} px",
+    "bytes": "have about {} bytes",
+    "network": "take {} pixels on the way",
 }
 
 
@@ -142,7 +151,7 @@ def plan(
             )  # fmt: skip
             return _as_plan(choice, budget)
         possible += lawful
-    raise _refusal(size_wh, possible, broken, budget, wished=wishes.outscale)
+    raise _refusal(size_wh, possible, broken, budget, wished=wishes.outscale, planes=planes)
 
 
 def _pool(kind: Kind, candidates: Sequence[Candidate], wishes: Wishes) -> tuple[list[Candidate], Kind]:
@@ -192,24 +201,20 @@ def _refusal(
     budget: Budget,
     *,
     wished: float | None,
+    planes: int,
 ) -> ImageTooLarge | ResultTooLarge:
     width, height = size_wh
     if not possible:
         what, needed, most = broken[-1]
-        less = "" if wished is None else f"; ×{_within(wished, what, most / needed):g} would keep to it"
-        return ResultTooLarge(
-            f"the result of {width}x{height} would have {needed:,} in {what}, the limit is {most:,}{less}"
-        )
+        needs = EXCEEDED[what].format(counted(needed))
+        # What its network has to make is no smaller because less is wished.
+        less = None if wished is None or what == "network" else largest_outscale(size_wh, budget, planes)
+        keeps = "" if less is None else f"; ×{less:g} would keep to it"
+        return ResultTooLarge(f"the result of {width}x{height} would {needs}, the limit is {counted(most)}{keeps}")
     needed_s, allowed_s = min(way.seconds(budget) for way in possible), budget.allowed_s
     return NothingFits(
-        f"a picture of {width}x{height} would take about {needed_s:.0f} s here, at most {allowed_s:.0f} s are allowed",
+        f"a picture of {width}x{height} would take about {seconds(needed_s)} s here, at most {seconds(allowed_s)} s are"
+        " allowed",
         needed_s,
         allowed_s,
     )
-
-
-def _within(outscale: float, what: str, share: float) -> float:
-    """An outscale whose result takes no more than this share of what the wished one takes; of two digits or three."""
-    less = outscale * (share if what == "side" else math.sqrt(share))
-    steps = 10 if less >= 10 else 100
-    return math.floor(less * steps) / steps

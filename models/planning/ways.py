@@ -73,14 +73,27 @@ class Way:
     def exceeded(self, budget: Budget) -> tuple[str, int, int] | None:
         """The first hard limit this way breaks, what it needs and what there is; None: it keeps to all."""
         pixels = math.prod(self.size_out_wh)
-        bytes_per_pixel = BYTES_PER_PIXEL if self.planes == 1 else BYTES_PER_PIXEL_WITH_ALPHA
         needs = (
             ("pixels", pixels, budget.max_output_pixels),
             ("side", max(self.size_out_wh), budget.max_output_side),
-            ("bytes", math.ceil(pixels * bytes_per_pixel), budget.max_output_bytes),
+            ("bytes", math.ceil(pixels * _bytes_per_pixel(self.planes)), budget.max_output_bytes),
             ("network", self.network_pixels, budget.max_network_pixels),
         )
         return next(((name, need, most) for name, need, most in needs if most is not None and need > most), None)
+
+
+def largest_outscale(size_wh: tuple[int, int], budget: Budget, planes: int) -> float:
+    """The largest that keeps to all limits of a result, rounded down: to tenths from ten on, to hundredths below."""
+    most_pixels = float(budget.max_output_pixels)
+    if budget.max_output_bytes is not None:
+        most_pixels = min(most_pixels, budget.max_output_bytes / _bytes_per_pixel(planes))
+    outscale = min(math.sqrt(most_pixels / math.prod(size_wh)), budget.max_output_side / max(size_wh))
+    steps = 10 if outscale >= 10 else 100
+    return math.floor(outscale * steps) / steps
+
+
+def _bytes_per_pixel(planes: int) -> float:
+    return BYTES_PER_PIXEL if planes == 1 else BYTES_PER_PIXEL_WITH_ALPHA
 
 
 def ways_to(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from models.planning.amounts import counted, seconds
 from models.planning.plan import Plan
 from models.planning.reasons import Reason
 
@@ -47,7 +48,7 @@ def sentence(reason: Reason) -> str:
 
 
 def _seconds(value: str | int | float) -> str:
-    return f"{float(value):,.{1 if float(value) < 9.95 else 0}f}"
+    return seconds(float(value))
 
 
 def _number(value: str | int | float) -> str:
@@ -55,7 +56,7 @@ def _number(value: str | int | float) -> str:
 
 
 def _count(value: str | int | float) -> str:
-    return f"{int(value):,}"
+    return counted(int(value))
 
 
 def _kind(value: str | int | float) -> str:

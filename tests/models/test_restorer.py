@@ -271,8 +271,8 @@ def test_what_would_become_too_large_is_refused_with_numbers_before_any_work() -
     restorer, data = restorer_of(Does(count, scale=4)), png(noise(100, 100, 3))
     before = next(seen)
     for options, message in [
-        (RestoreOptions(outscale=4, max_output_pixels=159_999), r"100x100 .* 160,000 in pixels, the limit is 159,999"),
-        (RestoreOptions(max_output_pixels=9_999), "10,000 in pixels, the limit is 9,999"),  # not even cleaned
+        (RestoreOptions(outscale=4, max_output_pixels=159_999), r"100x100 .* 160,000 pixels, the limit is 159,999"),
+        (RestoreOptions(max_output_pixels=9_999), "10,000 pixels, the limit is 9,999"),  # not even cleaned
         (RestoreOptions(outscale=200, output_format="webp"), r"20000x20000 .* webp"),
     ]:
         with pytest.raises(ResultTooLarge, match=message):

@@ -74,6 +74,22 @@ def test_faces_that_cannot_be_picked_are_wrong_usage(
     assert len(line) < 250
 
 
+@pytest.mark.parametrize(
+    ("wishes", "words"),
+    [
+        (["--patience", "-1"], "--patience must be a number above 0, not -1.0"),
+        (["--max-bytes", "0"], "--max-bytes must be 1 or more, not 0"),
+        (["--max-seconds", "0"], "--max-seconds must be a number above 0, not 0.0"),
+        (["--tile", "5000"], "--tile must be from 0 to 4096 px, not 5000"),
+    ],
+)
+def test_a_value_out_of_range_is_told_by_the_name_that_it_was_given_by(
+    weights: Path, old: Path, capsys: pytest.CaptureFixture[str], wishes: list[str], words: str
+) -> None:
+    assert restore(weights, old, old.with_name("new.png"), *wishes) == 1
+    assert capsys.readouterr().err == f"error: {words}\n"
+
+
 def test_the_model_of_a_recipe_may_be_named_again(weights: Path, old: Path) -> None:
     assert RECIPE["model"] == MODEL
     assert restore(weights, old, old.with_name("new.png"), "--recipe", old.with_name("recipe")) == 0

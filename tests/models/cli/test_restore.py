@@ -197,7 +197,7 @@ def test_hidden_files_and_the_results_are_left_out(tmp_path: Path) -> None:
     for name in ("b/x", "a/y", ".git/z", "out/w", "c"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    found = files_under(tmp_path, leave_out=tmp_path / "out")
+    found = files_under(tmp_path, leave_out=tmp_path / "out", on_closed=pytest.fail)
     assert [str(path.relative_to(tmp_path)) for path in found] == ["c", "a/y", "b/x"]
 
 

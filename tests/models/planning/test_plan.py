@@ -178,8 +178,11 @@ def test_a_wished_outscale_is_kept_however_slow_and_needs_no_notice():
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        ({"max_output_pixels": 9_000_000}, "16,000,000 in pixels, the limit is 9,000,000; ×3 would keep to it"),
-        ({"max_output_side": 3333}, "4,000 in side, the limit is 3,333; ×3.33 would keep to it"),
+        ({"max_output_pixels": 9_000_000}, "16,000,000 pixels, the limit is 9,000,000; ×3 would keep to it"),
+        ({"max_output_side": 3333}, "a side of 4,000 px, the limit is 3,333; ×3.33 would keep to it"),
+        # The first limit that is broken is named, the outscale keeps to all.
+        ({"max_output_pixels": 9_000_000, "max_output_side": 1500}, "the limit is 9,000,000; ×1.5 would keep to it"),
+        ({"max_output_pixels": 9_000_000, "max_output_bytes": 900}, "the limit is 9,000,000; ×0.03 would keep to it"),
     ],
 )
 def test_a_wished_outscale_beyond_a_hard_limit_is_refused_with_numbers(limit, words):
@@ -199,6 +202,29 @@ def test_what_grows_beyond_its_network_says_so_and_takes_longer_by_its_size():
     ]  # fmt: skip
     assert beyond.estimate_s > by_network.estimate_s
     assert far_beyond.estimate_s - beyond.estimate_s == pytest.approx((1600 - 25) * 400 * 300 * 6e-8)
+
+
+@pytest.mark.parametrize(
+    ("size_wh", "limit", "outscale", "words"),
+    [
+        ((20_000, 2), {}, 4, "20000x2 would have a side of 80,000 px, the limit is 65,500; ×3.27 would keep to it"),
+        ((50, 100), {"max_output_bytes": 100}, None, "50x100 would have about 4,000 bytes, the limit is 100"),
+        ((50, 100), {"max_network_pixels": 100}, 1, "50x100 would take 80,000 pixels on the way, the limit is 100"),
+        ((10, 90), {}, 1e99, "10x90 would have 9e+200 pixels, the limit is 500,000,000; ×727.7 would keep to it"),
+    ],
+)
+def test_a_refused_result_is_told_in_words_that_are_read_at_once(size_wh, limit, outscale, words):
+    with pytest.raises(ResultTooLarge) as refused:
+        plan(size_wh, SHARP, [BEST], Budget(**limit), Wishes(outscale=outscale))
+    assert str(refused.value) == f"the result of {words}"
+
+
+def test_a_time_that_is_next_to_nothing_is_not_told_as_none():
+    with pytest.raises(NothingFits, match=r"would take about 0\.\d s here, at most 9e-10 s are allowed"):
+        plan((10, 10), SHARP, [BEST], Budget(seconds=1e-9))
+    assert "more than the 9e-10 s allowed" in explain(
+        plan((10, 10), SHARP, [BEST], Budget(seconds=1e-9), Wishes(outscale=2))
+    )
 
 
 @pytest.mark.parametrize(
