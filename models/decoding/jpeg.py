@@ -17,6 +17,7 @@ APP2, PROFILE = 0xE2, b"ICC_PROFILE\0"
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers; 0xF7 is JPEG-LS
 HUFFMAN = {0xC0, 0xC1, 0xC2}  # baseline, extended and progressive
 ARITHMETIC = {0xC9, 0xCA}
+LOSSLESS = {0xC3}  # not JPEG-LS, which is another format
 MISSING = {127, 128}  # levels of what libjpeg makes of blocks it has no data for; 127 is an inverted ink
 # Stands in for data that are missing, for the blocks it makes are all but gray: bytes, and each of the marks that may
 # have to come first.
@@ -41,8 +42,8 @@ class Frame:
 
     def check(self) -> None:
         """Refuse kinds that libjpeg does not read, or Pillow does not ask it for."""
-        if self.kind not in HUFFMAN | ARITHMETIC:
-            raise UnsupportedFormat("a JPEG file of this kind (lossless, or in several sizes) is not read here")
+        if self.kind not in HUFFMAN | ARITHMETIC | LOSSLESS:
+            raise UnsupportedFormat("a JPEG file of this kind (JPEG-LS, or in several sizes) is not read here")
         if self.depth != 8:
             raise UnsupportedFormat(f"a JPEG file of {self.depth} bits is not read here, only of 8")
         if self.channels not in {1, 3, 4}:

@@ -107,7 +107,7 @@ def with_frame(**changes: int) -> bytes:
     ("changes", "words"),
     [
         ({"kind": 0xC1, "depth": 12}, "12 bits is not read here"),
-        ({"kind": 0xC3}, "of this kind"),
+        ({"kind": 0xC5}, "of this kind"),
         ({"kind": 0xF7}, "of this kind"),
         ({"channels": 2}, "of 2 channels"),
     ],

@@ -232,3 +232,12 @@ def test_pages_that_follow_each_other_in_a_circle_end() -> None:
 @pytest.mark.parametrize("how", [{}, {"compression": "tiff_lzw"}, {"compression": "jpeg"}, {"tiffinfo": {278: 7}}])
 def test_files_as_pillow_writes_them_are_whole(how: dict[str, object]) -> None:
     assert read(saved(Image.fromarray(noise(70, 30, 3)), "TIFF", **how)).size_wh == (30, 70)
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_one_channel_in_planes_of_its_own_is_what_it_is(dtype: type, photometric: int) -> None:
+    levels = noise(6, 9, dtype=dtype)
+    strip = (levels if photometric else np.iinfo(dtype).max - levels).tobytes()
+    tags = gray_tags(levels, bits=levels.itemsize * 8, photometric=photometric)
+    np.testing.assert_array_equal(read(tiff([strip], **tags, t284=2)).pixels, levels)
