@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import replace
 
 import pytest
 
 from bot.texts import BotTexts
-from emulator import Item
+from emulator import TOKEN, Item
 from tasks.messages import JobState
 from tests.bot.test_conversations import eventually, id_of, job_of, jpeg
 from tests.bot.test_floods import answers_to
+from tests.tasks.conftest import UNLIMITED, wish
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -64,8 +65,10 @@ async def test_a_wish_below_a_picture_ends_what_came_before_and_not_that_picture
     world, caption
 ):
     user, store = world.telegram.user("Cap"), world.stack.store
-    before = await user.sends_photo(jpeg())
-    await user.receives_message(containing="queue")
+    before = await user.sends_text("/help")
+    await user.receives_text()
+    earlier = replace(wish(user.id, before.message_id), bot_id=int(TOKEN.partition(":")[0]))
+    store.submit(earlier, **UNLIMITED)
     photo = await user.sends_photo(jpeg(), caption=caption)
     await user.receives_text(containing="Stopped 1")
     await user.receives_text(containing="queue")
@@ -73,7 +76,6 @@ async def test_a_wish_below_a_picture_ends_what_came_before_and_not_that_picture
     meets_again(world, photo)
     await user.receives_text(containing=("Nothing of yours", "nothing about you")[caption == "/forget"])
     assert [job.id for job in store.open_jobs(user.id)] == [id_of(photo)]
-    assert id_of(before) != id_of(photo)
 
 
 async def test_no_picture_of_an_album_with_a_command_below_it_is_lost(world):
@@ -106,17 +108,17 @@ async def test_in_a_group_upscale_image_takes_the_picture_that_it_answers_for_wh
     await inside.receives_text(containing=en.had_before())
 
 
-async def test_in_a_group_two_who_ask_for_one_picture_at_once_get_one_status_message(world):
+async def test_in_a_group_two_who_ask_for_one_picture_at_once_get_one_status_message(world, monkeypatch):
+    monkeypatch.setattr(world.telegram.state, "privacy_mode", True)
     ann, bob = world.telegram.user("Ann"), world.telegram.user("Bob")
     group = world.telegram.group("Family", [ann, bob])
     photo = await ann.at(group).sends_photo(jpeg())
     for person in (ann, bob):
-        await person.at(group).sends_text("/upscale_image", reply_to=photo)
-    await eventually(lambda: len(answers_to(ann.at(group))) >= 3)
-    await asyncio.sleep(0.5)  # for one more status message, or the one that is missing
-    answers = answers_to(ann.at(group))
-    assert len([text for text in answers if "queue" in text]) == 1
-    assert answers.count(en.already_at_work()) == 2
+        await person.at(group).sends_text("/upscale_image@restora_bot", reply_to=photo)
+    await eventually(lambda: len(answers_to(ann.at(group))) == 2)
+    status, other = answers_to(ann.at(group))
+    assert "queue" in status
+    assert other == en.already_at_work()
     assert job_of(world, photo).user_id == ann.id
 
 

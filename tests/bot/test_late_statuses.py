@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bot.texts import BotTexts
@@ -40,15 +42,6 @@ async def test_restart_is_answered_before_any_word_about_the_pictures_it_stopped
     assert answers_to(user) == [en.restarted(3, 0)]
 
 
-async def test_forget_is_answered_before_any_word_about_the_pictures_it_stopped(world):
-    user = world.telegram.user("Fay")
-    await pictures_whose_answers_wait(world, user)
-    await user.sends_text("/forget")
-    assert (await user.receives_text()).text == en.forgotten(3, stopped=3, on_their_way=0)
-    await quiet(user, for_s=0.4)
-    assert len(answers_to(user)) == 1
-
-
 async def test_no_status_message_comes_after_the_result(world):
     user, store = world.telegram.user("Quick"), world.stack.store
     await pictures_whose_answers_wait(world, user)
@@ -84,6 +77,6 @@ async def test_the_button_of_a_status_message_whose_number_got_lost_turns_it_int
     assert job_of(world, photo).status_message_id == 0
     await user.sees(stray, containing=en.cancelled())
     assert stray.buttons == ()
-    await quiet(user, for_s=1.2)
+    await asyncio.sleep(1.1)
     assert answers_to(user) == [en.cancelled()]
     assert world.stack.store.redis.zcard("restora:untold") == 0
