@@ -17,6 +17,13 @@ from tests.bot.test_conversations import en, eventually, id_of, job_of, jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(request):
+    if "world" in request.fixturenames:
+        request.getfixturevalue("world").stack.store.redis.flushdb()
+
+
 ANN = {"id": 7, "is_bot": False, "first_name": "Ann"}
 CHAT = {"id": 7, "type": "private", "first_name": "Ann"}
 MESSAGE = {"message_id": 5, "date": 1, "chat": CHAT, "from": ANN}
@@ -143,7 +150,6 @@ async def test_a_refusal_of_what_was_deleted_meanwhile_is_said_all_the_same(worl
 
 async def test_who_unblocks_the_bot_will_be_told_what_became_of_the_picture(world):
     user, store = world.telegram.user("Una"), world.stack.store
-    store.redis.flushdb()
     photo = await user.sends_photo(jpeg())
     await user.receives_message(containing="queue")
     job = store.claim(["restore"], worker="test", lease_s=60)
