@@ -163,7 +163,10 @@ async def run(settings: BotSettings) -> None:
         try:
             # Not as tasks: an update is confirmed to Telegram only when its handler has written it down.
             await dispatcher.start_polling(
-                bot, handle_as_tasks=False, allowed_updates=["message", "callback_query"], close_bot_session=False
+                bot,
+                handle_as_tasks=False,
+                allowed_updates=["message", "callback_query", "my_chat_member"],
+                close_bot_session=False,
             )
         finally:
             beating.cancel()

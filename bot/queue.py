@@ -47,7 +47,7 @@ class JobQueue:
 
     Handlers wait for it while nobody else's update is handled, so they do not wait for long, not one after the other,
     and not at all for a Redis that answers, but takes nothing since it is full. :meth:`attach_status`,
-    :meth:`mark_told` and what is called late are for the background.
+    :meth:`mark_told`, :meth:`tell_again` and what is called late are for the background.
     """
 
     def __init__(
@@ -132,6 +132,10 @@ class JobQueue:
     async def mark_told(self, job: Job) -> None:
         """Note that the owner of a cancelled job knows; else a janitor tells them."""
         await _patiently(lambda: self._store.mark_told(job), seconds=TOLD_PATIENCE_S)
+
+    async def tell_again(self, user_id: int) -> None:
+        """Have a worker say what could not be said while the user had blocked the bot."""
+        await _patiently(lambda: self._store.tell_again(user_id), seconds=TOLD_PATIENCE_S)
 
     async def forget(self, user_id: int, *, met: list[Job], said_in: tuple[int, int] | None = None) -> list[Job]:
         """Delete everything about this user; tells the records as they were; see the store's."""

@@ -24,7 +24,7 @@ from tasks.lease import Lease, StopReason
 from tasks.logs import job_context
 from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.progress import ProgressReporter
-from tasks.store import JobStore
+from tasks.store import CHAT_CLOSED, JobStore
 from tasks.telegram import (
     ChatClosedError,
     FileTooLargeError,
@@ -194,7 +194,7 @@ class Workshop:
             self._endings.fail(lease, failure.code, unsent=not lease.unknown_tries)
         except ChatClosedError:
             logger.info("the chat is closed to us")
-            self._endings.fail(lease, "chat_closed", unsent=not lease.unknown_tries)
+            self._endings.fail(lease, CHAT_CLOSED, unsent=not lease.unknown_tries)
         except TokenRejectedError as error:
             self._rejected = True
             self._endings.hand_back_rejected(lease, error)

@@ -40,6 +40,7 @@ from tasks.signature import Signer
 from tasks.waiting import STICKER_RUNS, Running, cost_of, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
+CHAT_CLOSED = "chat_closed"  # the error of a job whose owner had blocked the bot
 MAX_ATTEMPTS = 3  # a picture that took its worker down this often is given up
 TELL_AGAIN_AFTER_S = 60.0
 LONGEST_LEASE_S = 300.0  # that settings allow
@@ -314,6 +315,14 @@ class JobStore:
     def mark_told(self, job: Job) -> None:
         """Note that the owner of a failed or cancelled job knows."""
         self.redis.zrem("restora:untold", job.id)
+
+    def tell_again(self, user_id: int) -> int:
+        """Have a user told how those jobs ended that ended because their chat was closed to us; tells how many."""
+        ids = cast("list[str]", self.redis.zrange(f"restora:records:{user_id}", 0, -1))
+        due = [job.id for job in self._get_all(ids) if job and self.is_ours(job) and job.error == CHAT_CLOSED]
+        if due:
+            self.redis.zadd("restora:untold", dict.fromkeys(due, 0))
+        return len(due)
 
     def get(self, job_id: str) -> Job | None:
         """Read one record."""

@@ -2,12 +2,12 @@
 
 from aiogram import Router
 
-from bot.handlers import buttons, commands, pictures, privacy
+from bot.handlers import buttons, commands, pictures, privacy, reopening
 
 
 def all_routers() -> list[Router]:
     """The routers in the order in which they are asked: pictures last, since they also refuse everything else."""
-    return [commands.router(), privacy.router(), buttons.router(), pictures.router()]
+    return [commands.router(), privacy.router(), buttons.router(), reopening.router(), pictures.router()]
 
 
 __all__ = ["all_routers"]

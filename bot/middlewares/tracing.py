@@ -31,10 +31,10 @@ class Tracing(BaseMiddleware):
         """Handle the update in its job's context."""
         if not isinstance(event, Update):
             return await handler(event, data)
-        if not (event.message or event.callback_query):
+        if not (event.message or event.callback_query or event.my_chat_member):
             return None  # nothing of it could be read; it is confirmed all the same
         bot: Bot = data["bot"]
-        metrics.count("restora_updates", kind="callback_query" if event.callback_query else "message")
+        metrics.count("restora_updates", kind=event.event_type)
         with job_context(_job_of(event, bot)):
             return await handler(event, data)
 

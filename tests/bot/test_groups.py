@@ -12,6 +12,11 @@ from tests.bot.test_conversations import en, eventually, job_of, jpeg
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
+@pytest.fixture(autouse=True)
+def _nobody_waits(world):
+    world.stack.store.redis.flushdb()
+
+
 @pytest.mark.parametrize(("command", "answer"), [("/start", "Hello"), ("/help", "/privacy"), ("/restart", "Nothing")])
 async def test_what_one_member_of_a_group_asks_gives_nobody_a_keyboard(world, command, answer):
     ann, bob = world.telegram.user("Ann"), world.telegram.user("Bob")

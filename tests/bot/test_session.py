@@ -12,9 +12,17 @@ from aiogram.methods import GetUpdates, SendMessage
 
 from bot.session import Session
 from emulator import TOKEN, Slow
+from tasks.messages import JobState
 from tests.bot.test_conversations import en, eventually, id_of, job_of, jpeg
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(request):
+    if "world" in request.fixturenames:
+        request.getfixturevalue("world").stack.store.redis.flushdb()
+
 
 ANN = {"id": 7, "is_bot": False, "first_name": "Ann"}
 CHAT = {"id": 7, "type": "private", "first_name": "Ann"}
@@ -138,3 +146,15 @@ async def test_a_refusal_of_what_was_deleted_meanwhile_is_said_all_the_same(worl
     world.telegram.misbehaves("getUpdates", Slow(0.3), times=1)
     await user.deletes_message(await user.sends_document("a.zip", content=b"PK", mime_type="application/zip"))
     assert (await user.receives_text(timeout=5)).text == en.refusal("document")
+
+
+async def test_who_unblocks_the_bot_will_be_told_what_became_of_the_picture(world):
+    user, store = world.telegram.user("Una"), world.stack.store
+    photo = await user.sends_photo(jpeg())
+    await user.receives_message(containing="queue")
+    job = store.claim(["restore"], worker="test", lease_s=60)
+    await user.blocks_bot()
+    store.finish(job, JobState.FAILED, error="chat_closed")
+    store.mark_told(job)
+    await user.unblocks_bot()
+    await eventually(lambda: [due.id for due in store.take_untold()] == [id_of(photo)])

@@ -19,6 +19,7 @@ from tasks.apology import apologise
 from tasks.app import check_token
 from tasks.budget import SendBudget
 from tasks.door import TelegramDoor
+from tasks.janitor import Messenger
 from tasks.lease import Lease
 from tasks.messages import JobState, RestorePhoto, WorkerCard
 from tasks.restore import Workshop
@@ -251,6 +252,22 @@ async def test_a_chat_that_was_closed_before_anything_came_flags_nothing(telegra
     await run(bench.workshop())
     now = bench.now(job)
     assert (now.state, now.error, now.resent) == (JobState.FAILED, "chat_closed", False)
+
+
+async def test_who_unblocks_the_bot_is_told_in_the_status_message_what_became_of_the_picture(telegram, bench):
+    user = telegram.user("Ann")
+    job, other = await bench.a_job(user), await bench.a_job(user)
+    telegram.misbehaves("editMessageMedia", Blocked(), times=1)
+    await run(bench.workshop())
+    await user.unblocks_bot()
+    await run(bench.workshop())
+    assert [bench.now(each).error for each in (job, other)] == ["chat_closed", ""]
+    assert (bench.untold(), bench.store.tell_again(user.id), bench.untold()) == ([], 1, [job.id])
+    await asyncio.to_thread(Messenger(bench.store, bench.door()).apologise_for_others)
+    status = user.chat.find(bench.now(job).status_message_id)
+    assert (status.text, status.buttons) == (Texts("en").failed("chat_closed"), ())
+    assert status.text != Texts("en").failed("internal")
+    assert bench.untold() == []
 
 
 async def test_a_send_is_repeated_three_times_at_most_and_then_the_job_ends(telegram, bench):
