@@ -216,7 +216,7 @@ def test_what_grows_beyond_its_network_says_so_and_takes_longer_by_its_size():
 def test_a_refused_result_is_told_in_words_that_are_read_at_once(size_wh, limit, outscale, words):
     with pytest.raises(ResultTooLarge) as refused:
         plan(size_wh, SHARP, [BEST], Budget(**limit), Wishes(outscale=outscale))
-    assert str(refused.value) == f"the result of {words}"
+    assert str(refused.value).startswith(f"the result of {words}")
 
 
 def test_a_time_that_is_next_to_nothing_is_not_told_as_none():
