@@ -23,35 +23,6 @@ RefusalCode = Literal[
     "other",
 ]
 
-# What somebody says with a message. All else is what Telegram says about the chat: that something was pinned, that its
-# background is another one. Nobody expects an answer to that, and new kinds of it appear every few months.
-SAID_BY_PEOPLE = frozenset(
-    {
-        ContentType.TEXT,
-        ContentType.ANIMATION,
-        ContentType.AUDIO,
-        ContentType.CHECKLIST,
-        ContentType.CONTACT,
-        ContentType.DICE,
-        ContentType.DOCUMENT,
-        ContentType.GAME,
-        ContentType.GIVEAWAY,
-        ContentType.INVOICE,
-        ContentType.LIVE_PHOTO,
-        ContentType.LOCATION,
-        ContentType.PAID_MEDIA,
-        ContentType.PHOTO,
-        ContentType.POLL,
-        ContentType.RICH_MESSAGE,
-        ContentType.STICKER,
-        ContentType.STORY,
-        ContentType.VENUE,
-        ContentType.VIDEO,
-        ContentType.VIDEO_NOTE,
-        ContentType.VOICE,
-    }
-)
-
 # Pixels per byte, about, of the pictures people send as files; the expected wait hangs on it, and the queue. Nine in
 # ten of 500 photographs as JPEG have no more than 3.1 to 3.5, of 29 as PNG 0.8; drawings have several times as many.
 PIXELS_PER_BYTE = {
@@ -97,6 +68,34 @@ REFUSED_TYPES: dict[str, RefusalCode] = {
     "application/pdf": "pdf",
     "image/gif": "animation",
 }
+# What somebody says with a message. All else is what Telegram says about the chat: that something was pinned, that its
+# background is another one. Nobody expects an answer to that, and new kinds of it appear every few months.
+SAID_BY_PEOPLE = frozenset(
+    {
+        ContentType.TEXT,
+        ContentType.ANIMATION,
+        ContentType.AUDIO,
+        ContentType.CHECKLIST,
+        ContentType.CONTACT,
+        ContentType.DICE,
+        ContentType.DOCUMENT,
+        ContentType.GAME,
+        ContentType.GIVEAWAY,
+        ContentType.INVOICE,
+        ContentType.LIVE_PHOTO,
+        ContentType.LOCATION,
+        ContentType.PAID_MEDIA,
+        ContentType.PHOTO,
+        ContentType.POLL,
+        ContentType.RICH_MESSAGE,
+        ContentType.STICKER,
+        ContentType.STORY,
+        ContentType.VENUE,
+        ContentType.VIDEO,
+        ContentType.VIDEO_NOTE,
+        ContentType.VOICE,
+    }
+)
 
 
 @dataclass(frozen=True)
