@@ -103,7 +103,7 @@ async def _ask_to_try_again(event: ErrorEvent, outbox: Outbox) -> None:
     if message := update.message:
         outbox.post(
             message.chat.id,
-            lambda: message.reply(texts.try_again(), allow_sending_without_reply=True),
+            lambda: message.reply(texts.try_again()),
             owed_to=update.update_id,
         )
     elif query := update.callback_query:

@@ -35,7 +35,7 @@ async def show_status(
     text = texts.queued(accepted.place) if accepted.place and is_queued else texts.started()
     try:
         with sent_only_if(lambda: _lacks_status(job, jobs)):
-            status = await message.reply(text, reply_markup=cancel_keyboard(job), allow_sending_without_reply=True)
+            status = await message.reply(text, reply_markup=cancel_keyboard(job))
     except CalledOffError:
         return
     state = await jobs.attach_status(job, status.message_id)

@@ -95,7 +95,7 @@ async def accept_asked(
             )
         else:
             text = texts.had_before() if answer.job.state in FINAL_STATES else texts.already_at_work()
-            outbox.post(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+            outbox.post(message.chat.id, lambda: message.reply(text))
     return True
 
 
@@ -142,6 +142,6 @@ def _refuse(message: Message, reason: str, text: str, refusals: Refusals, outbox
     if refusals.may_say(owner_id(message), reason, again_after_s=again_after_s):
         outbox.post(
             message.chat.id,
-            lambda: message.reply(text, allow_sending_without_reply=True),
+            lambda: message.reply(text),
             owed_to=owed_to.update_id,
         )

@@ -154,4 +154,4 @@ class FloodGate(BaseMiddleware):
             text = words.too_many_pictures(self._pictures_per_minute)
         if verdict != "refused":
             return verdict
-        return _Refusal(message.chat.id, lambda: message.reply(text, allow_sending_without_reply=True))
+        return _Refusal(message.chat.id, lambda: message.reply(text))
