@@ -168,7 +168,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any], default:
     )
     if args.recipe:
         expect_same_faces(restorer, args.recipe_values)
-    if options.outscale is not None and options.outscale > (scale := restorer.largest_scale):
+    if not args.recipe and options.outscale is not None and options.outscale > (scale := restorer.largest_scale):
         say(
             f"warning: the network makes pictures {scale} times as large, and what --outscale {options.outscale:g} "
             f"adds is plain enlarging that shows nothing more: --outscale {scale} has it all"

@@ -109,7 +109,7 @@ async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
 
 async def test_a_picture_is_told_or_taken_though_its_bot_dies_before_it_could_refuse(frail):
     user, server = frail.telegram.user("Owed"), frail.stack.redis.process
-    frail.telegram.misbehaves("sendMessage", RetryAfter(8))
+    frail.telegram.misbehaves("sendMessage", RetryAfter(8), chat=user)
     said = len(frail.bot.log.read_text())
     os.kill(server.pid, signal.SIGSTOP)
     try:

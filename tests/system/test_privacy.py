@@ -56,6 +56,14 @@ async def in_state(town, message, *states):
     await eventually(holds)
 
 
+async def answer_to(message, user):
+    async def holds():
+        return [answer for answer in user.chat.messages if answer.from_bot and answer.reply_to is message]
+
+    await eventually(holds)
+    return (await holds())[0]
+
+
 async def lives(town, user):
     """A user who has sent all kinds of pictures, with all kinds of ends; tells what could give them away."""
     photo = await user.sends_photo(picture(24, 16))
@@ -101,6 +109,7 @@ async def test_who_is_forgotten_leaves_no_trace_in_redis_on_the_disk_or_in_logs(
     (_, anns), (bens_messages, bens) = await lives(hamlet, ann), await lives(hamlet, ben)
     running = await ann.sends_document("work.jpg", content=grainy_photo(*LONG))
     await in_state(hamlet, running, JobState.RUNNING)
+    status = await answer_to(running, ann)
     queued = [await ann.sends_photo(picture(20, 20)) for _ in range(2)]
     waiting = await ben.sends_photo(picture(20, 20))
     await in_state(hamlet, queued[1], JobState.QUEUED)
@@ -115,7 +124,6 @@ async def test_who_is_forgotten_leaves_no_trace_in_redis_on_the_disk_or_in_logs(
     assert traces_in_redis(redis, anns) == []
 
     await in_state(hamlet, waiting, JobState.DONE)  # the worker has dropped the running one, and said all it had to say
-    status = next(message for message in ann.chat.messages if message.from_bot and message.reply_to is running)
     await ann.sees(status, containing=en.cancelled())
     assert traces_in_redis(redis, anns) == []
     await file_was_written_anew(hamlet, anns)
