@@ -79,9 +79,9 @@ def share_of(chosen: Plan, traits: Traits, options: RestoreOptions) -> float:
 
 
 def budget_of(options: RestoreOptions) -> Budget:
-    """What the planner is told. Where the scale is its own choice, the result has to fit the format asked for."""
+    """What the planner is told; the result has to fit the format asked for."""
     side = JPEG_MAX_SIDE
-    if options.outscale is None and options.output_format != "auto":
+    if options.output_format != "auto":
         side = min(side, MAX_SIDES[options.output_format])
     return Budget(
         seconds=options.max_seconds,

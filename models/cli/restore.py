@@ -428,6 +428,8 @@ def is_made_of(path: Path, *, source_sha256: str) -> bool:
     """Whether a file says that it is a result, and of this very picture."""
     from models.encoding import read_recipe
 
+    if not path.is_file():  # to open a pipe would wait for somebody who writes into it
+        return False
     try:
         return read_recipe(beginning(path)).get("source_sha256") == source_sha256
     except OptionsError:

@@ -94,6 +94,7 @@ def check_end(data: bytes, image: Image.Image) -> None:
     libjpeg fills such a picture with gray and only warns, which nobody hears. So one that ends in just this gray is
     decoded twice more, at an eighth of its size: the second time with something in front of its end. Of a whole
     picture that is not looked at. Arithmetic coding may leave out zeros at its end, so nothing is said about it.
+    Nor does a progressive picture end in gray that has its coarse passes and lacks only details.
 
     Args:
         data: the file.
@@ -109,13 +110,14 @@ def check_end(data: bytes, image: Image.Image) -> None:
     found = frame(data)
     if end is None or found is None or found.kind not in HUFFMAN:
         return
-    if not np.array_equal(_small(data[:end] + b"\xff\xd9"), _small(data[:end] + PADDING + b"\xff\xd9")):
+    pixels = memoryview(data)[:end]
+    if not np.array_equal(_small(pixels, b"\xff\xd9"), _small(pixels, PADDING, b"\xff\xd9")):
         raise ValueError("the picture ends before its last rows")
 
 
-def _small(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _small(*parts: bytes | memoryview) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """The picture at about an eighth of its size, which takes next to no memory, and no time for its details."""
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+    with Image.open(io.BytesIO(b"".join(parts)), formats=("JPEG",)) as image:
         image.draft(image.mode, (max(1, image.width // 8), max(1, image.height // 8)))
         return np.asarray(image)
 

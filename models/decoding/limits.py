@@ -16,7 +16,7 @@ PEAK_BYTES_PER_PIXEL = {
     "PNG": 10,
     "WEBP": 18,  # canvases for animations, even for a still
     "BMP": 7,
-    "GIF": 6,
+    "GIF": 10,  # a frame as large as its screen but for a pixel, and that screen
     "TIFF": 9,
     "AVIF": 14,
     "HEIF": 13,

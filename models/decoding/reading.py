@@ -189,9 +189,9 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
 
 def _see_through_around(frame: tuple[int, int, int, int], image: Image.Image) -> Image.Image:
     """A GIF whose first frame does not cover its screen; Pillow fills the rest with some colour of the palette."""
-    whole = image.convert("RGBA")
-    clear = Image.new("RGBA", whole.size)
-    clear.paste(whole.crop(frame), frame)
+    seen = image.crop(frame).convert("RGBA")
+    clear = Image.new("RGBA", image.size)
+    clear.paste(seen, frame)
     clear.info = {key: value for key, value in image.info.items() if key != "transparency"}
     return clear
 

@@ -14,7 +14,7 @@ from models.errors import UnsupportedFormat
 SUBFILE_TYPE, WIDTH, HEIGHT, BITS_PER_SAMPLE, COMPRESSION, PHOTOMETRIC = 254, 256, 257, 258, 259, 262  # tags
 STRIP_OFFSETS, SAMPLES_PER_PIXEL, ROWS_PER_STRIP, PLANAR = 273, 277, 278, 284
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS = 322, 323, 324
-REDUCED = 1  # a bit of the subfile type
+REDUCED, MASK = 1, 4  # bits of the subfile type
 WHITE_IS_ZERO, SEPARATE, UNCOMPRESSED, OLD_JPEG = 0, 2, 1, 6  # values
 MAX_PREVIEWS = 16  # in front of the picture
 
@@ -122,7 +122,7 @@ def _with_picture_first(data: bytes, image: Image.Image) -> bytes:
             image.seek(page)
         except EOFError:
             break
-        if not _tag(image, SUBFILE_TYPE, 0) & REDUCED:
+        if not _tag(image, SUBFILE_TYPE, 0) & (REDUCED | MASK):
             at = image.tag_v2.offset  # type: ignore[attr-defined]  # of the TIFF plugin's class
             is_big = struct.unpack_from(order + "H", data, 2)[0] == 43
             where, kind = (8, "Q") if is_big else (4, "I")

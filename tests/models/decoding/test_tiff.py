@@ -208,6 +208,17 @@ def test_a_preview_in_front_of_the_picture_is_passed_over(order: Order, dtype: t
     np.testing.assert_array_equal(read(data).pixels, levels)
 
 
+def test_a_mask_between_preview_and_picture_is_passed_over_with_it() -> None:
+    levels, preview = noise(6, 9, 3), noise(2, 3, 3)
+    mask = 255 - levels
+    pages = [(preview, 1), (mask, 4), (levels, 0)]
+    data = head()
+    for pixels, subfile in pages:
+        follows = subfile != 0
+        data += page([pixels.tobytes()], len(data), following=follows, **rgb_tags(pixels), t254=subfile)
+    np.testing.assert_array_equal(read(data).pixels, levels)
+
+
 def test_a_preview_without_a_picture_is_the_picture() -> None:
     preview = noise(2, 3, 3)
     np.testing.assert_array_equal(read(tiff([preview.tobytes()], **rgb_tags(preview), t254=1)).pixels, preview)
