@@ -42,6 +42,31 @@ async def test_restart_is_answered_before_any_word_about_the_pictures_it_stopped
     assert answers_to(user) == [en.restarted(3, 0)]
 
 
+async def test_pictures_stopped_from_another_chat_count_as_told_when_the_answer_there_has_left(world):
+    user, redis = world.telegram.user("Elsie"), world.stack.store.redis
+    group = world.telegram.group("Family", [user])
+    photos = await pictures_whose_answers_wait(world, user.at(group))
+    world.telegram.misbehaves("sendMessage", RetryAfter(1), times=1, chat=user)
+    await user.sends_text("/restart")
+    await eventually(lambda: job_of(world, photos[0]).state is JobState.CANCELLED)
+    await asyncio.sleep(0.3)
+    assert redis.zcard("restora:untold") == 3
+    assert (await user.receives_text()).text == en.restarted(3, 0)
+    await eventually(lambda: not redis.zcard("restora:untold"))
+
+
+async def test_pictures_whose_end_could_not_be_answered_are_left_to_a_janitor(world):
+    user, redis = world.telegram.user("Refused"), world.stack.store.redis
+    photos = await pictures_whose_answers_wait(world, user, count=2)
+    failed_before = world.bot.log.read_text().count("an answer was not taken")
+    world.telegram.misbehaves("sendMessage", RetryAfter(300), times=1, chat=user)
+    await user.sends_text("/restart")
+    await eventually(lambda: world.bot.log.read_text().count("an answer was not taken") > failed_before)
+    await asyncio.sleep(0.3)
+    assert {job_of(world, photo).state for photo in photos} == {JobState.CANCELLED}
+    assert redis.zcard("restora:untold") == 2
+
+
 async def test_no_status_message_comes_after_the_result(world):
     user, store = world.telegram.user("Quick"), world.stack.store
     await pictures_whose_answers_wait(world, user)
