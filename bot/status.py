@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramBadRequest
+from aiogram.exceptions import TelegramBadRequest, TelegramMigrateToChat
 from aiogram.types import Message
 
 from bot.keyboards import cancel_keyboard
@@ -16,6 +17,8 @@ from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, Accepted, Job, JobState
+
+logger = logging.getLogger(__name__)
 
 SHOWN = frozenset({JobState.QUEUED, JobState.RUNNING})  # states that have something to show
 
@@ -38,6 +41,8 @@ async def show_status(
             status = await message.reply(text, reply_markup=cancel_keyboard(job))
     except CalledOffError:
         return
+    if status.chat.id != job.chat_id:
+        return  # the group became a supergroup: workers would take the number for one of the old chat
     state = await jobs.attach_status(job, status.message_id)
     if state in {JobState.CANCELLED, None}:  # None: its owner has had everything forgotten meanwhile
         shown = replace(job, status_message_id=status.message_id)
@@ -93,7 +98,7 @@ def _post_shown_as_cancelled(job: Job, *, bot: Bot, texts: BotTexts, jobs: JobQu
 
 
 async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:
-    """Turn a job's status message into the word that it was stopped."""
+    """Turn a job's status message into the word that it was stopped, where it can still be changed."""
     if not job.status_message_id:
         return  # show_status is still under way and will see it, or a janitor says it
     try:
@@ -101,4 +106,6 @@ async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts)
     except TelegramBadRequest as error:
         if "message is not modified" not in error.message:
             raise
+    except TelegramMigrateToChat:
+        logger.info("a group became a supergroup, the status message of a stopped job stays as it was in the old one")
     await jobs.mark_told(job)
