@@ -42,9 +42,10 @@ class Outbox:
         return min((update for update, until in self._owed.values() if until > now), default=None)
 
     async def settle(self, timeout_s: float) -> None:
-        """Wait until what is owed got out, for at most ``timeout_s``."""
-        if self._owed:
-            await asyncio.wait(list(self._owed), timeout=timeout_s)
+        """Wait until what keeps updates from being confirmed got out, for at most ``timeout_s``."""
+        now = time.monotonic()
+        if owed := [task for task, (_, until) in self._owed.items() if until > now]:
+            await asyncio.wait(owed, timeout=timeout_s)
 
     def let_go(self, before: int) -> None:
         """Owe nothing to updates before this one any more; their answers are still on their way."""
@@ -55,11 +56,12 @@ class Outbox:
             del self._last[chat_id]
 
     async def drain(self, timeout_s: float = 10.0) -> None:
-        """Let the answers that are under way get out, for at most ``timeout_s``."""
+        """Let the answers that are under way get out, and what they post in turn, for at most ``timeout_s``."""
+        deadline = time.monotonic() + timeout_s
+        while self._last and (left_s := deadline - time.monotonic()) > 0:
+            await asyncio.wait(self._last.values(), timeout=left_s)
         if self._last:
-            _, late = await asyncio.wait(self._last.values(), timeout=timeout_s)
-            if late:
-                logger.warning("%d chats did not get their last answer", len(late))
+            logger.warning("%d chats did not get their last answer", len(self._last))
 
 
 async def _after(previous: asyncio.Task[None] | None, answer: Callable[[], Awaitable[object]]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
 from aiogram import Bot
-from aiogram.exceptions import TelegramBadRequest
+from aiogram.exceptions import TelegramBadRequest, TelegramMigrateToChat
 from aiogram.types import Message
 
 from bot.keyboards import cancel_keyboard
@@ -16,6 +17,8 @@ from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
 from bot.texts import BotTexts
 from tasks.messages import FINAL_STATES, Accepted, Job, JobState
+
+logger = logging.getLogger(__name__)
 
 SHOWN = frozenset({JobState.QUEUED, JobState.RUNNING})  # states that have something to show
 
@@ -38,10 +41,12 @@ async def show_status(
             status = await message.reply(text, reply_markup=cancel_keyboard(job))
     except CalledOffError:
         return
+    if status.chat.id != job.chat_id:
+        return  # the group became a supergroup: workers would take the number for one of the old chat
     state = await jobs.attach_status(job, status.message_id)
     if state in {JobState.CANCELLED, None}:  # None: its owner has had everything forgotten meanwhile
         shown = replace(job, status_message_id=status.message_id)
-        post_cancelled([shown], bot=bot, texts=texts, jobs=jobs, outbox=outbox)
+        _post_shown_as_cancelled(shown, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
     elif state in FINAL_STATES or state is JobState.DELIVERING:
         await status.delete()  # the worker was quicker and answered with a message of its own
 
@@ -60,20 +65,40 @@ async def _lacks_status(job: Job, jobs: JobQueue) -> bool:
     return await _if_it_lacks_status(job, jobs) is not None
 
 
-def post_cancelled(stopped: Iterable[Job], *, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    """Have the status messages changed in no answer's way: one a second is all that Telegram takes in a chat.
+def post_cancelled(
+    stopped: list[Job],
+    *,
+    chat_id: int,
+    answer: Callable[[], Awaitable[object]],
+    bot: Bot,
+    texts: BotTexts,
+    jobs: JobQueue,
+    outbox: Outbox,
+) -> None:
+    """Have a wish in this chat answered that stopped these jobs, wherever they were sent, and their messages changed.
 
-    Of a job without one its owner knows when the answer that was posted before has left.
+    These are in no answer's way: one a second is all that Telegram takes in a chat. Of a job without one its owner
+    knows when the answer has left; where it never does a janitor says it.
     """
-    for job in stopped:
-        if job.status_message_id:
-            outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
-        else:
-            outbox.post(job.chat_id, partial(jobs.mark_told, job))
+    shown = [job for job in stopped if job.status_message_id]
+    unshown = [job for job in stopped if not job.status_message_id]
+
+    async def answer_for_them() -> None:
+        await answer()
+        for job in unshown:
+            await jobs.mark_told(job)
+
+    outbox.post(chat_id, answer_for_them)
+    for job in shown:
+        _post_shown_as_cancelled(job, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
+
+
+def _post_shown_as_cancelled(job: Job, *, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+    outbox.post(f"{job.chat_id}, afterwards", partial(show_cancelled, bot, job, jobs=jobs, texts=texts))
 
 
 async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts) -> None:
-    """Turn a job's status message into the word that it was stopped."""
+    """Turn a job's status message into the word that it was stopped, where it can still be changed."""
     if not job.status_message_id:
         return  # show_status is still under way and will see it, or a janitor says it
     try:
@@ -81,4 +106,6 @@ async def show_cancelled(bot: Bot, job: Job, *, jobs: JobQueue, texts: BotTexts)
     except TelegramBadRequest as error:
         if "message is not modified" not in error.message:
             raise
+    except TelegramMigrateToChat:
+        logger.info("a group became a supergroup, the status message of a stopped job stays as it was in the old one")
     await jobs.mark_told(job)

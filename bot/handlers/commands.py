@@ -79,16 +79,30 @@ async def upscale_image(
         is_private = message.chat.type == ChatType.PRIVATE
         lines.append(texts.ask_for_picture() if is_private else texts.ask_for_picture_in_group())
     if lines:
-        outbox.post(message.chat.id, lambda: message.answer("\n".join(lines)))
-    post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
+        post_cancelled(
+            stopped,
+            chat_id=message.chat.id,
+            answer=lambda: message.answer("\n".join(lines)),
+            bot=bot,
+            texts=texts,
+            jobs=jobs,
+            outbox=outbox,
+        )
 
 
 async def restart(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
     met = await jobs.cancel_all(owner_id(message), said_in=said_in(message))
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
-    outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts, message.chat)))
-    post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
+    post_cancelled(
+        stopped,
+        chat_id=message.chat.id,
+        answer=lambda: message.answer(text, reply_markup=main_keyboard(texts, message.chat)),
+        bot=bot,
+        texts=texts,
+        jobs=jobs,
+        outbox=outbox,
+    )
 
 
 def _stopped(met: list[Cancelled]) -> list[Job]:

@@ -54,5 +54,12 @@ def _say_forgotten(
     on_their_way = [job for job in ours if job.state is JobState.DELIVERING]
     stopped = [job for job in ours if job.state not in {*FINAL_STATES, JobState.DELIVERING}]
     text = texts.forgotten(len(met), stopped=len(stopped), on_their_way=len(on_their_way))
-    outbox.post(message.chat.id, lambda: message.answer(text))
-    post_cancelled(stopped, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
+    post_cancelled(
+        stopped,
+        chat_id=message.chat.id,
+        answer=lambda: message.answer(text),
+        bot=bot,
+        texts=texts,
+        jobs=jobs,
+        outbox=outbox,
+    )

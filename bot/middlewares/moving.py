@@ -9,6 +9,7 @@ from aiogram.client.session.middlewares.base import BaseRequestMiddleware, NextR
 from aiogram.exceptions import TelegramMigrateToChat
 from aiogram.methods import Response, TelegramMethod
 from aiogram.methods.base import TelegramType
+from aiogram.types import InlineKeyboardMarkup
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +17,8 @@ logger = logging.getLogger(__name__)
 class Moving(BaseRequestMiddleware):
     """Sends once more what was sent to a chat that has moved, as no reply: messages have other numbers there.
 
-    For the same reason nothing is edited there: the number would be another message's.
+    For the same reason nothing is edited there: the number would be another message's. And it has no buttons under it:
+    nobody could take them away when they are of no use any more.
     """
 
     async def __call__(
@@ -33,4 +35,6 @@ class Moving(BaseRequestMiddleware):
                 raise
             logger.info("a group became a supergroup, the answer follows it")
             there = {"chat_id": moved.migrate_to_chat_id, "message_thread_id": None, "reply_parameters": None}
+            if isinstance(getattr(method, "reply_markup", None), InlineKeyboardMarkup):
+                there["reply_markup"] = None
             return await make_request(bot, method.model_copy(update=there))

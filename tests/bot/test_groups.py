@@ -61,5 +61,26 @@ async def test_a_picture_of_a_group_that_became_a_supergroup_is_answered_in_that
     await eventually(lambda: rule.struck)
     there = ann.at(world.telegram.upgrades(group))
     status = await there.receives_message(containing="queue")
-    assert (await there.clicks(en.cancel_button(), on=status)).text == en.cancelled()
+    assert status.buttons == ()  # which would stay when the result has come, as a message of its own
+    await there.sends_text("/restart")
+    assert (await there.receives_text()).text == en.restarted(1, 0)
+    job = job_of(world, photo)
+    assert (job.state, job.status_message_id) == (JobState.CANCELLED, 0)
+    await eventually(lambda: not world.stack.store.redis.zcard("restora:untold"))
+
+
+@pytest.mark.parametrize("how", ["button", "command"])
+async def test_a_picture_stopped_after_its_group_became_a_supergroup_is_not_said_to_be_stopped_once_more(world, how):
+    ann = world.telegram.user("Ann")
+    group = world.telegram.group("Family", [ann])
+    photo = await ann.at(group).sends_photo(jpeg())
+    status = await ann.at(group).receives_message(containing="queue")
+    await eventually(lambda: job_of(world, photo).status_message_id == status.message_id)
+    there = ann.at(world.telegram.upgrades(group))
+    if how == "button":
+        assert (await ann.at(group).clicks(en.cancel_button(), on=status)).text == en.cancelled()
+    else:
+        await there.sends_text("/restart")
+        assert (await there.receives_text()).text == en.restarted(1, 0)
     assert job_of(world, photo).state is JobState.CANCELLED
+    await eventually(lambda: not world.stack.store.redis.zcard("restora:untold"))

@@ -30,6 +30,10 @@ async def pictures_whose_answers_wait(world, user, count=3):
     return photos
 
 
+def answers_not_taken(world):
+    return world.bot.log.read_text().count("an answer was not taken")
+
+
 async def test_restart_is_answered_before_any_word_about_the_pictures_it_stopped(world):
     user, redis = world.telegram.user("Rita"), world.stack.store.redis
     photos = await pictures_whose_answers_wait(world, user)
@@ -40,6 +44,34 @@ async def test_restart_is_answered_before_any_word_about_the_pictures_it_stopped
     await eventually(lambda: not redis.zcard("restora:untold"))
     await quiet(user, for_s=0.4)
     assert answers_to(user) == [en.restarted(3, 0)]
+
+
+async def test_pictures_stopped_from_another_chat_count_as_told_when_the_answer_there_has_left(world):
+    user, redis = world.telegram.user("Elsie"), world.stack.store.redis
+    group = world.telegram.group("Family", [user])
+    failed_before = answers_not_taken(world)
+    world.telegram.misbehaves("sendMessage", RetryAfter(300), times=1, chat=group)
+    photos = [await user.at(group).sends_photo(jpeg()) for _ in range(3)]
+    await eventually(lambda: answers_not_taken(world) == failed_before + 3)
+    world.telegram.misbehaves("sendMessage", RetryAfter(1), times=1, chat=user)
+    await user.sends_text("/restart")
+    await eventually(lambda: job_of(world, photos[0]).state is JobState.CANCELLED)
+    await asyncio.sleep(0.3)
+    assert redis.zcard("restora:untold") == 3
+    assert (await user.receives_text()).text == en.restarted(3, 0)
+    await eventually(lambda: not redis.zcard("restora:untold"))
+
+
+async def test_pictures_whose_end_could_not_be_answered_are_left_to_a_janitor(world):
+    user, redis = world.telegram.user("Refused"), world.stack.store.redis
+    photos = await pictures_whose_answers_wait(world, user, count=2)
+    failed_before = answers_not_taken(world)
+    world.telegram.misbehaves("sendMessage", RetryAfter(300), times=1, chat=user)
+    await user.sends_text("/restart")
+    await eventually(lambda: answers_not_taken(world) > failed_before)
+    await asyncio.sleep(0.3)
+    assert {job_of(world, photo).state for photo in photos} == {JobState.CANCELLED}
+    assert redis.zcard("restora:untold") == 2
 
 
 async def test_no_status_message_comes_after_the_result(world):

@@ -130,3 +130,42 @@ async def test_an_update_is_owed_its_answer_until_that_is_out_or_let_go():
     assert outbox.oldest_owed == 12
     outbox.let_go(13)
     assert outbox.oldest_owed is None
+
+
+async def test_nobody_waits_for_an_answer_that_is_owed_no_longer(monkeypatch):
+    monkeypatch.setattr("bot.outbox.OWED_FOR_S", 0.05)
+    outbox, open_door = Outbox(), asyncio.Event()
+    outbox.post(1, open_door.wait, owed_to=11)
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    await outbox.settle(5)
+    assert time.monotonic() - began < 1
+    open_door.set()
+    await outbox.drain()
+
+
+async def test_what_an_answer_posts_while_the_bot_is_leaving_gets_out_too():
+    outbox, said = Outbox(), []
+
+    async def answer_and_post_another():
+        await asyncio.sleep(0.05)
+        outbox.post("1, afterwards", say_it)
+
+    async def say_it():
+        await asyncio.sleep(0.05)
+        said.append("cancelled")
+
+    outbox.post(1, answer_and_post_another)
+    await outbox.drain(5)
+    assert said == ["cancelled"]
+
+
+async def test_a_bot_that_is_leaving_waits_no_longer_than_it_may(caplog):
+    outbox, open_door = Outbox(), asyncio.Event()
+    outbox.post(1, open_door.wait)
+    began = time.monotonic()
+    await outbox.drain(0.1)
+    assert time.monotonic() - began < 1
+    assert "1 chats did not get their last answer" in caplog.text
+    open_door.set()
+    await outbox.drain()
