@@ -155,6 +155,6 @@ async def test_who_unblocks_the_bot_will_be_told_what_became_of_the_picture(worl
     job = store.claim(["restore"], worker="test", lease_s=60)
     await user.blocks_bot()
     store.finish(job, JobState.FAILED, error="chat_closed")
-    store.mark_told(job)
+    store.stop_telling(job)
     await user.unblocks_bot()
     await eventually(lambda: [due.id for due in store.take_untold()] == [id_of(photo)])
