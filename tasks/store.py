@@ -328,7 +328,7 @@ class JobStore:
         ids = cast("list[str]", self.redis.zrange(f"restora:records:{user_id}", 0, -1))
         found = [job for job in self._get_all(ids) if job and self.is_ours(job)]
         due = [job.id for job in found if job.error == CHAT_CLOSED and not job.told]
-        return int(self.redis.zadd("restora:untold", dict.fromkeys(due, 0), nx=True)) if due else 0
+        return cast("int", self.redis.zadd("restora:untold", dict.fromkeys(due, 0), nx=True)) if due else 0
 
     def get(self, job_id: str) -> Job | None:
         """Read one record."""
