@@ -19,8 +19,7 @@ from tasks.store import JobStore, connect
 REPOSITORY = Path(__file__).resolve().parent.parent
 WORKER_START_TIMEOUT_S = 180.0
 BOT_START_TIMEOUT_S = 60.0
-QUIETLY = ("--without-gossip", "--without-mingle", "--without-heartbeat")  # Dockerfile.worker says why
-CELERY_WORKER = ("-m", "celery", "-A", "tasks.app", "worker", *QUIETLY)
+CELERY_WORKER = ("-m", "celery", "-A", "tasks.app", "worker")
 
 
 class ProcessDiedError(Exception):

@@ -58,6 +58,7 @@ class Chat:
     bot_is_admin: bool = False
     upgraded_to: int | None = None  # the supergroup that a group has become
     topics: set[int] = field(default_factory=set)  # of a forum; what is in none of them is in its General one
+    closed_topics: set[int] = field(default_factory=set)  # bots that are no admins cannot write there
     action: str | None = None
     action_until: float = 0.0
     hidden_keyboards: set[tuple[int, int]] = field(default_factory=set)  # (message, person) of used one-time keyboards

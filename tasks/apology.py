@@ -25,9 +25,11 @@ def apologise(store: JobStore, door: Door, job: Job) -> None:
         door.tell(job, last_word(job))
     except ChatClosedError:
         logger.info("the owner does not want to hear from us")
+        store.stop_telling(job)
     except TelegramRefusalError as error:  # it would be refused again in a minute, and for ever
         logger.warning("the owner cannot be told: %s", error)
+        store.stop_telling(job)
     except TelegramError as error:
         logger.warning("the owner could not be told yet: %s", error)
-        return
-    store.mark_told(job)
+    else:
+        store.mark_told(job)

@@ -116,6 +116,16 @@ def _check_before_start(instance: Any, conf: Any, options: dict[str, Any], **_: 
             sys.exit(f"restora worker: METRICS_PORT={settings.metrics_port}: {error.strerror}")
 
 
+@signals.worker_init.connect
+def _keep_to_itself(sender: Any, **_: object) -> None:
+    """Start no talk between workers, which nobody listens to, however the worker was started.
+
+    A heartbeat that finds no Redis is tried again without end; nothing else is done meanwhile, not even stopping when
+    told to.
+    """
+    sender.options.update(without_gossip=True, without_mingle=True, without_heartbeat=True)
+
+
 def check_token(settings: WorkerSettings) -> None:
     """Refuse to start with a token that Telegram does not know: each job would only be taken from others."""
     client = TelegramClient(settings.bot_token.get_secret_value(), api_url=settings.telegram_api_url)

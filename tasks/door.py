@@ -225,13 +225,16 @@ class TelegramDoor:
         self._send(job, "sendMessage", {"text": text}, patience_s=WORD_TIMEOUT_S)
 
     def _send(self, job: Job, method: str, params: dict[str, object], **options: Any) -> None:
-        """Send below the picture, or in its topic where that is gone; a topic that is gone itself ends nothing."""
+        """Send below the picture, or in its topic where that is gone; a topic that is gone or closed ends nothing.
+
+        What leaves a closed topic answers nothing: an answer goes where the picture stands, and is refused there, too.
+        """
         try:
             self._telegram.call(method, {**_reply_to(job), **params}, **options)
         except TelegramRefusalError as refusal:
             if not job.thread_id or not refusal.says(*TOPIC_GONE):
                 raise
-            self._telegram.call(method, {**_reply_to(replace(job, thread_id=0)), **params}, **options)
+            self._telegram.call(method, {**_reply_to(replace(job, thread_id=0, message_id=0)), **params}, **options)
 
     def _edit_text(self, job: Job, text: str, *, cancellable: bool) -> None:
         markup = cancel_markup(job) if cancellable else None

@@ -64,7 +64,7 @@ class Endings:
         logger.warning("this job is another bot's, whose workers share our Redis or are gone")
         if _is_given_up(job):
             persist(lambda: self._store.finish(job, JobState.FAILED, error="telegram"))
-            persist(lambda: self._store.mark_told(job))  # nobody here could; the numbers are of other chats
+            persist(lambda: self._store.stop_telling(job))  # nobody here could; the numbers are of other chats
         else:
             aside_s = _spread(OTHER_BOTS_ASIDE_S)
             persist(lambda: self._store.release(job, blameless=True, aside_s=aside_s))

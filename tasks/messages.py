@@ -89,6 +89,7 @@ class Job:
     faces: int = -1
     faces_left_out: str = ""
     thread_id: int = 0
+    told: bool = False  # its owner knows that it failed or was cancelled
     signature: str = ""  # see tasks.signature
 
     @property

@@ -314,15 +314,21 @@ class JobStore:
 
     def mark_told(self, job: Job) -> None:
         """Note that the owner of a failed or cancelled job knows."""
+        self._run("told", job.id)
+
+    def stop_telling(self, job: Job) -> None:
+        """Note that the owner of an ended job cannot be told now; :meth:`tell_again` may bring it up once more."""
         self.redis.zrem("restora:untold", job.id)
 
     def tell_again(self, user_id: int) -> int:
-        """Have a user told how those jobs ended that ended because their chat was closed to us; tells how many."""
+        """Have a user told how those jobs ended that ended because their chat was closed to us; tells how many.
+
+        Those that the user was told of since are left out, and so is what is due already.
+        """
         ids = cast("list[str]", self.redis.zrange(f"restora:records:{user_id}", 0, -1))
-        due = [job.id for job in self._get_all(ids) if job and self.is_ours(job) and job.error == CHAT_CLOSED]
-        if due:
-            self.redis.zadd("restora:untold", dict.fromkeys(due, 0))
-        return len(due)
+        found = [job for job in self._get_all(ids) if job and self.is_ours(job)]
+        due = [job.id for job in found if job.error == CHAT_CLOSED and not job.told]
+        return cast("int", self.redis.zadd("restora:untold", dict.fromkeys(due, 0), nx=True)) if due else 0
 
     def get(self, job_id: str) -> Job | None:
         """Read one record."""

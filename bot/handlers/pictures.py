@@ -13,6 +13,7 @@ from bot.intake import SAID_BY_PEOPLE, RefusalCode, owner_id, read_picture
 from bot.middlewares.floods import REFUSED_AGAIN_AFTER_S, SENT_AFTER_S, Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
+from bot.session import lost_what_it_held
 from bot.status import show_status
 from bot.texts import BotTexts
 from tasks import metrics
@@ -28,6 +29,7 @@ def router() -> Router:
     """The handlers of this module."""
     pictures = Router(name="pictures")
     pictures.message.register(accept, F.chat.type != ChatType.CHANNEL, F.content_type.in_(SAID_BY_PEOPLE), ForUs())
+    pictures.message.register(accept, F.chat.type != ChatType.CHANNEL, lost_what_it_held, ForUs())
     return pictures
 
 

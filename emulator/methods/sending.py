@@ -11,7 +11,7 @@ from emulator.messages import Version
 from emulator.methods.arguments import Arguments
 from emulator.methods.attachments import media_of
 from emulator.methods.registry import Handler, method
-from emulator.methods.targets import replied_message, topic_of, writable_chat
+from emulator.methods.targets import place_of, writable_chat
 from emulator.methods.texts import caption, caption_of, message_text
 from emulator.reply_keyboards import ReplyKeyboard, ReplyKeyboardRemoval, parse_reply_keyboard
 from emulator.state import Telegram
@@ -40,9 +40,8 @@ async def send_message(telegram: Telegram, arguments: Arguments) -> JSON:
     chat = writable_chat(telegram, arguments)
     text, entities = message_text(arguments)
     keyboard, reply_keyboard = _keyboards(arguments)
-    reply_to = replied_message(chat, arguments)
+    place = place_of(chat, arguments)
     version = Version(telegram.clock(), text, entities, None, keyboard)
-    place: dict[str, Any] = {"reply_to": reply_to, "thread_id": topic_of(chat, arguments)}
     return telegram.post(chat, telegram.bot, version, **place, reply_keyboard=reply_keyboard).to_json()
 
 
@@ -51,7 +50,7 @@ def _sender_of(kind: str) -> Handler:
         chat = writable_chat(telegram, arguments)
         text, entities = caption(arguments) if kind not in {"sticker", "video_note"} else ("", ())
         keyboard, reply_keyboard = _keyboards(arguments)
-        place: dict[str, Any] = {"reply_to": replied_message(chat, arguments), "thread_id": topic_of(chat, arguments)}
+        place = place_of(chat, arguments)
         media = await media_of(telegram, arguments, kind, arguments.values.get(kind), arguments.values)
         version = Version(telegram.clock(), text, entities, media, keyboard)
         return telegram.post(chat, telegram.bot, version, **place, reply_keyboard=reply_keyboard).to_json()
@@ -80,7 +79,7 @@ async def send_media_group(telegram: Telegram, arguments: Arguments) -> list[JSO
     if not items or not limits.ALBUM_MIN <= len(items) <= limits.ALBUM_MAX:
         raise bad_request("there must be 2-10 media in an album")  # our words
     _refuse_mixed_album(items)
-    place: dict[str, Any] = {"reply_to": replied_message(chat, arguments), "thread_id": topic_of(chat, arguments)}
+    place = place_of(chat, arguments)
     versions = []
     for item in items:
         text, entities = caption_of(item)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from emulator import limits
 from emulator.chats import Chat
 from emulator.errors import bad_request, forbidden, upgraded
@@ -81,9 +83,16 @@ def replied_message(chat: Chat, arguments: Arguments) -> Message | None:
     return message
 
 
-def topic_of(chat: Chat, arguments: Arguments) -> int | None:
-    """The topic the new message goes to, None where none is named; 400 if it is gone."""
+def place_of(chat: Chat, arguments: Arguments) -> dict[str, Any]:
+    """What the new message answers to, and the topic it goes to; 400 if one of them is gone or the topic is closed.
+
+    An answer that names no topic goes to that of what it answers, with the same right to be there.
+    """
+    reply_to = replied_message(chat, arguments)
     thread_id = arguments.integer("message_thread_id")
     if thread_id is not None and thread_id not in chat.topics:
         raise bad_request("message thread not found")
-    return thread_id
+    goes_to = reply_to.thread_id if thread_id is None and reply_to is not None else thread_id
+    if goes_to in chat.closed_topics and not chat.bot_is_admin:
+        raise bad_request("TOPIC_CLOSED")
+    return {"reply_to": reply_to, "thread_id": thread_id}

@@ -10,7 +10,7 @@ from aiogram import Bot
 from aiogram.exceptions import ClientDecodeError, TelegramBadRequest
 from aiogram.methods import GetUpdates, SendMessage
 
-from bot.session import Session
+from bot.session import Session, lost_what_it_held
 from emulator import TOKEN, Slow
 from tasks.messages import JobState
 from tests.bot.test_conversations import en, eventually, id_of, job_of, jpeg
@@ -130,6 +130,50 @@ async def test_a_bot_that_meets_what_it_cannot_read_goes_on_listening_and_restor
     assert job_of(world, photo).file_id == world.stack.store.get(job).file_id
 
 
+NO_NAME = {"file_id": "f", "width": 90, "height": 60}  # nor a file_unique_id, as all files have
+LOST = {"document": NO_NAME, "photo": [NO_NAME], "sticker": NO_NAME}
+
+
+@pytest.mark.parametrize("kind", LOST)
+async def test_a_message_whose_picture_itself_cannot_be_read_says_so_and_is_logged_as_such(bot, caplog, kind):
+    broken = {"update_id": 11, "message": {**MESSAGE, kind: LOST[kind]}}
+    first, second = read_updates(bot, broken, WORD)
+    assert (lost_what_it_held(first.message), lost_what_it_held(second.message)) == (True, False)
+    assert first.message.bot is bot
+    assert f"nothing is left of what was sent, it cannot be read: message.{kind}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"photo": [*PHOTO, NO_NAME]},
+        {"document": {**PHOTO[0], "thumbnail": NO_NAME}},
+        {"text": "hello", "document": NO_NAME},
+        {"chat_background_set": {"type": {"type": "weather"}}},
+        {"gift": {}},
+    ],
+)
+async def test_a_message_of_which_something_is_left_or_that_nobody_said_is_not_called_lost(bot, parts):
+    (update,) = read_updates(bot, {"update_id": 11, "message": {**MESSAGE, **parts}})
+    assert not lost_what_it_held(update.message)
+
+
+async def test_who_sends_what_cannot_be_read_hears_so_and_a_group_that_did_not_ask_hears_nothing(world):
+    ann = world.telegram.user("Ann")
+    in_group = ann.at(world.telegram.group("Family", [ann]))
+    said, helped = [], []
+    for at in (ann, in_group):
+        said.append((await at.sends_text("/help")).to_json())
+        helped.append((await at.receives_text(timeout=5)).text)
+    for number, message in enumerate(said):
+        del message["text"], message["entities"]
+        lost = {**message, "message_id": 900 + number, "document": NO_NAME}
+        world.telegram.state.updates.put("message", lost)
+    assert (await ann.receives_text(timeout=5)).text == en.refusal("other")
+    await in_group.sends_text("/help")
+    assert (await in_group.receives_text(timeout=5)).text == helped[1]  # and nothing before it
+
+
 async def test_a_picture_that_was_deleted_before_it_could_be_answered_is_answered_all_the_same(world):
     user = world.telegram.user("Della")
     world.telegram.misbehaves("sendMessage", Slow(0.3), times=1, chat=user)
@@ -155,6 +199,6 @@ async def test_who_unblocks_the_bot_will_be_told_what_became_of_the_picture(worl
     job = store.claim(["restore"], worker="test", lease_s=60)
     await user.blocks_bot()
     store.finish(job, JobState.FAILED, error="chat_closed")
-    store.mark_told(job)
+    store.stop_telling(job)
     await user.unblocks_bot()
     await eventually(lambda: [due.id for due in store.take_untold()] == [id_of(photo)])

@@ -88,6 +88,19 @@ async def test_a_worker_with_a_hint_in_hand_outlives_the_loss_of_redis_and_ends_
         await asyncio.to_thread(redis.start)
 
 
+async def test_a_worker_started_without_flags_neither_listens_for_other_workers_nor_speaks_to_them(frail):
+    redis = frail.stack.store.redis
+    assert (redis.pubsub_channels("*"), redis.pubsub_numpat()) == ([], 0)  # gossip listens to a pattern
+    with redis.pubsub(ignore_subscribe_messages=True) as heard:
+        heard.psubscribe("*")
+        deadline = time.monotonic() + 3  # heartbeats come every two seconds
+        said = []
+        while (left_s := deadline - time.monotonic()) > 0:
+            if (message := await asyncio.to_thread(heard.get_message, timeout=left_s)) is not None:
+                said.append(message["channel"])
+    assert said == []
+
+
 async def test_a_frozen_redis_is_said_and_nothing_comes_twice(frail):
     first, second = frail.telegram.user("Ice"), frail.telegram.user("Snow")
     server = frail.stack.redis.process

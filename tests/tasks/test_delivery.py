@@ -270,6 +270,23 @@ async def test_who_unblocks_the_bot_is_told_in_the_status_message_what_became_of
     assert bench.untold() == []
 
 
+async def test_who_unblocks_the_bot_twice_is_told_once_what_became_of_a_picture(telegram, bench):
+    user = telegram.user("Ann")
+    job = await bench.a_job(user, with_status=False)
+    await user.blocks_bot()
+    await run(bench.workshop())
+    apologise = Messenger(bench.store, bench.door()).apologise_for_others
+    assert bench.store.tell_again(user.id) == 1
+    await asyncio.to_thread(apologise)  # the chat is closed once more when the janitor comes
+    assert (from_bot(user.chat), bench.untold()) == ([], [])
+    await user.unblocks_bot()
+    assert (bench.store.tell_again(user.id), bench.store.tell_again(user.id), bench.untold()) == (1, 0, [job.id])
+    await asyncio.to_thread(apologise)
+    assert bench.store.tell_again(user.id) == 0
+    await asyncio.to_thread(apologise)
+    assert [message.text for message in from_bot(user.chat)] == [Texts("en").failed("chat_closed")]
+
+
 async def test_a_send_is_repeated_three_times_at_most_and_then_the_job_ends(telegram, bench):
     user = telegram.user("Ann")
     job = await bench.a_job(user, with_status=False)
@@ -519,6 +536,17 @@ async def test_a_result_whose_topic_is_gone_comes_all_the_same(telegram, bench):
     await run(bench.workshop())
     (document,) = from_bot(forum)
     assert (document.content, document.thread_id, bench.now(job).state) == (b"result", None, JobState.DONE)
+
+
+async def test_a_result_whose_topic_was_closed_comes_all_the_same_though_not_below_its_picture(telegram, bench):
+    ann = telegram.user("Ann")
+    forum = telegram.group("Forum", [ann], type="supergroup")
+    job = await bench.a_job(ann, chat=forum, topic=7, with_status=False)
+    forum.closed_topics.add(7)
+    await run(bench.workshop())
+    (document,) = from_bot(forum)
+    assert (document.content, document.reply_to, document.thread_id) == (b"result", None, None)
+    assert (bench.now(job).state, bench.now(job).resent) == (JobState.DONE, False)
 
 
 # Pauses

@@ -169,6 +169,7 @@ LATE = {
     "put aside": lambda store, job: store.release(job, blameless=True, aside_s=0.001),
     "resent": lambda store, job: store.mark_resent(job),
     "told": lambda store, job: store.mark_told(job),
+    "not told": lambda store, job: store.stop_telling(job),
     "attach": lambda store, job: store.attach_status(job.id, 99),
     "cancel": lambda store, job: store.cancel(ANN, job.id),
     "cancel all": lambda store, _: store.cancel_all(ANN),
