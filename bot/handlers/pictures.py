@@ -83,7 +83,7 @@ async def accept_asked(
             metrics.count("restora_messages_refused", reason=found)
             _refuse(message, _kind(found, shown), texts.refusal(found), refusals, outbox, owed_to=event_update)
         return found not in NO_FILE
-    picture = replace(found, user_id=owner_id(message))
+    picture = replace(found, user_id=owner_id(message), asked_in=message.message_id)
     with job_context(picture.job_id):
         answer = await _submit(shown, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
         if isinstance(answer, Refused):

@@ -86,6 +86,23 @@ async def test_no_picture_of_an_album_with_a_command_below_it_is_lost(world):
     assert {job_of(world, message).state for message in sent} == {JobState.QUEUED}
 
 
+@pytest.mark.parametrize("wished", ["/restart", "/forget"])
+async def test_a_wish_that_is_met_again_spares_an_older_picture_that_was_asked_for_after_it(world, monkeypatch, wished):
+    ann, bob = world.telegram.user("Ann"), world.telegram.user("Bob")
+    group = world.telegram.group("Family", [ann, bob])
+    monkeypatch.setattr(world.telegram.state, "privacy_mode", True)
+    photo = await bob.at(group).sends_photo(jpeg())
+    inside = ann.at(group)
+    said = ("Nothing of yours", "nothing about you")[wished == "/forget"]
+    wish_of_ann = await inside.sends_text(f"{wished}@restora_bot")
+    await inside.receives_text(containing=said)
+    await inside.sends_text("/upscale_image@restora_bot", reply_to=photo)
+    await inside.receives_text(containing="queue")
+    meets_again(world, wish_of_ann)
+    await inside.receives_text(containing=said)
+    assert job_of(world, photo).state is JobState.QUEUED
+
+
 async def test_in_a_group_upscale_image_takes_the_picture_that_it_answers_for_whoever_asked(world, monkeypatch):
     ann, bob = world.telegram.user("Ann"), world.telegram.user("Bob")
     group = world.telegram.group("Family", [ann, bob])
