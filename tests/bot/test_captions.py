@@ -78,6 +78,20 @@ async def test_a_wish_below_a_picture_ends_what_came_before_and_not_that_picture
     assert [job.id for job in store.open_jobs(user.id)] == [id_of(photo)]
 
 
+@pytest.mark.parametrize("wished", ["/restart", "/forget"])
+async def test_a_wish_below_the_second_picture_of_an_album_does_not_end_the_first(world, wished):
+    user = world.telegram.user("Alba")
+    earlier = await user.sends_photo(jpeg())
+    await user.receives_message(containing="queue")
+    album = [Item(jpeg(colour=(80, 0, 0))), Item(jpeg(colour=(160, 0, 0)), caption=wished)]
+    sent = await user.sends_album(album)
+    for said in ("queue", "Stopped 1", "queue"):
+        await user.receives_text(containing=said)
+    open_ids = {job.id for job in world.stack.store.open_jobs(user.id)}
+    assert open_ids == {id_of(message) for message in sent}
+    assert id_of(earlier) not in open_ids
+
+
 async def test_no_picture_of_an_album_with_a_command_below_it_is_lost(world):
     user = world.telegram.user("Alba")
     sent = await user.sends_album([Item(jpeg(colour=(i * 80, 0, 0))) for i in range(3)], caption="/upscale_image")
