@@ -21,6 +21,7 @@ from aiogram.exceptions import (
 from aiogram.filters import ExceptionTypeFilter
 from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message
 
+from bot.captions import SaidIn
 from bot.handlers import all_routers, owner
 from bot.heartbeat import Heartbeat
 from bot.middlewares.confirming import Confirming
@@ -84,6 +85,7 @@ def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -
     dispatcher.update.outer_middleware(flood_gate)  # before all that costs anything
     dispatcher.update.outer_middleware(once)
     dispatcher.message.outer_middleware(Language())
+    dispatcher.message.outer_middleware(SaidIn())
     dispatcher.callback_query.outer_middleware(Language())
     if settings.owner_id is not None:
         dispatcher.include_router(owner.router(settings.owner_id, Statistics(store)))

@@ -33,7 +33,8 @@ class CarryOn(BaseMiddleware):
 class ForUs(Filter):
     """Passes all but what is sent to another bot of a group, as a picture below which stands ``/resize@other_bot``.
 
-    Only the first picture of an album has the caption; the others follow it, and are left to that bot, too.
+    What follows it in its album is left to that bot, too. What came before it has been taken by then: most albums have
+    their caption on the first picture, but Telegram allows it on any.
     """
 
     def __init__(self) -> None:
@@ -60,9 +61,33 @@ def is_asked_for(message: Message) -> bool:
     return _command(message.caption)[0] == "upscale_image"
 
 
-def said_in(message: Message) -> tuple[int, int]:
-    """Chat and message of a wish that ends what was sent before it; a picture above it counts as sent after it."""
-    return message.chat.id, message.message_id - (message.caption is not None)
+class SaidIn(BaseMiddleware):
+    """Adds ``said_in`` to what handlers may ask for: chat and message of a wish that ends what was sent before it.
+
+    A picture above it counts as sent after it, as does all of its album from the first picture that this process met.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}  # message of each album, the oldest album first
+
+    async def __call__(
+        self,
+        handler: Callable[[TelegramObject, dict[str, Any]], Awaitable[Any]],
+        event: TelegramObject,
+        data: dict[str, Any],
+    ) -> Any:
+        """Note where albums begin."""
+        if isinstance(event, Message):
+            data["said_in"] = event.chat.id, self._begin_of(event) - (event.caption is not None)
+        return await handler(event, data)
+
+    def _begin_of(self, message: Message) -> int:
+        if message.media_group_id is None:
+            return message.message_id
+        first = self._first.setdefault(message.media_group_id, message.message_id)
+        if len(self._first) > ALBUMS_KEPT:
+            del self._first[next(iter(self._first))]
+        return min(first, message.message_id)
 
 
 def _command(text: str | None) -> tuple[str, str]:

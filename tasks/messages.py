@@ -52,6 +52,7 @@ class RestorePhoto:
     faces: int = -1  # strength of their restoration, 0 to 100; -1: as the worker is set
     faces_left_out: str = ""  # numbers as the faces preview has them, separated by commas
     thread_id: int = 0  # of the topic the message is in; 0: in none
+    asked_in: int = 0  # the message of the same chat that asked for the picture; 0: the picture's own
 
     @property
     def job_id(self) -> str:
@@ -90,12 +91,18 @@ class Job:
     faces_left_out: str = ""
     thread_id: int = 0
     told: bool = False  # its owner knows that it failed or was cancelled
+    asked_in: int = 0
     signature: str = ""  # see tasks.signature
 
     @property
     def tries(self) -> int:
         """Attempts that count towards the limit, the present one included."""
         return self.attempt - self.forgiven
+
+    @property
+    def wished_in(self) -> int:
+        """The message of the wish: the later one of the picture and what asked for it."""
+        return max(self.message_id, self.asked_in)
 
     def is_of(self, bot_id: int | None) -> bool:
         """Whether this bot has taken it in, so that its numbers name that bot's messages; None: whichever bot."""

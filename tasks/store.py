@@ -133,9 +133,9 @@ class JobStore:
     ) -> list[Cancelled]:
         """Cancel every open job of a user, or only those running for at least ``running_for_s``.
 
-        ``said_in`` is the chat and message of the wish: pictures sent to that chat after it are left alone, since a bot
-        that died before it could confirm the wish meets it again. A job in state ``delivering`` is in the answer but
-        goes on: its result is already on its way. Jobs of another bot are stopped, but not in the answer.
+        ``said_in`` is the chat and message of the wish: pictures sent or asked for there after it are left alone, since
+        a bot that died before it could confirm the wish meets it again. A job in state ``delivering`` is in the answer
+        but goes on: its result is already on its way. Jobs of another bot are stopped, but not in the answer.
         """
         ids = sorted(cast("set[str]", self.redis.smembers(f"restora:user:{user_id}")))
         parts = (ids[first : first + JOBS_AT_ONCE] for first in range(0, len(ids), JOBS_AT_ONCE))
@@ -156,7 +156,7 @@ class JobStore:
         """Delete everything about a user; tells the records as they were.
 
         ``met`` is added to as records go: whoever tries again after an error goes on with the same list. ``said_in``
-        is the chat and message of the wish; pictures sent to that chat after it are left alone, see
+        is the chat and message of the wish; pictures sent or asked for there after it are left alone, see
         :meth:`cancel_all`.
 
         Open jobs are over with that: whoever works on one learns at the next renewal that it is not theirs any more,
@@ -178,7 +178,7 @@ class JobStore:
                 return met
 
     def _is_spared(self, job: Job, said_in: tuple[int, int] | None) -> bool:
-        return said_in is not None and self.is_ours(job) and job.chat_id == said_in[0] and job.message_id > said_in[1]
+        return said_in is not None and self.is_ours(job) and job.chat_id == said_in[0] and job.wished_in > said_in[1]
 
     def rewrite_log(self) -> bool:
         """Have Redis write its append-only file anew when it still has what was forgotten; tells whether it began.

@@ -7,7 +7,7 @@ from aiogram.enums import ChatType
 from aiogram.filters import Command, CommandStart, or_f
 from aiogram.types import Message, Update
 
-from bot.captions import CarryOn, said_in
+from bot.captions import CarryOn
 from bot.handlers.pictures import accept_asked
 from bot.intake import owner_id
 from bot.keyboards import main_keyboard
@@ -61,8 +61,9 @@ async def upscale_image(
     outbox: Outbox,
     refusals: Refusals,
     max_file_bytes: int,
+    said_in: tuple[int, int],
 ) -> None:
-    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in(message))
+    met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
     stopped = _stopped(met)
     asked = await accept_asked(
         message,
@@ -90,8 +91,10 @@ async def upscale_image(
         )
 
 
-async def restart(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    met = await jobs.cancel_all(owner_id(message), said_in=said_in(message))
+async def restart(
+    message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, said_in: tuple[int, int]
+) -> None:
+    met = await jobs.cancel_all(owner_id(message), said_in=said_in)
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
     post_cancelled(

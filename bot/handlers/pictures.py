@@ -53,7 +53,7 @@ async def accept(
     answer = await _submit(message, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
     if isinstance(answer, Refused):
         _refuse(message, answer.reason, _words(answer, texts), refusals, outbox, owed_to=event_update)
-    elif _lacks_status(answer):
+    elif _lacks_status(answer, picture):
         outbox.post(
             message.chat.id,
             lambda: show_status(message, answer, bot=bot, jobs=jobs, texts=texts, outbox=outbox),
@@ -85,12 +85,12 @@ async def accept_asked(
             metrics.count("restora_messages_refused", reason=found)
             _refuse(message, _kind(found, shown), texts.refusal(found), refusals, outbox, owed_to=event_update)
         return found not in NO_FILE
-    picture = replace(found, user_id=owner_id(message))
+    picture = replace(found, user_id=owner_id(message), asked_in=message.message_id)
     with job_context(picture.job_id):
         answer = await _submit(shown, bot, picture, texts=texts, jobs=jobs, outbox=outbox)
         if isinstance(answer, Refused):
             _refuse(message, answer.reason, _words(answer, texts), refusals, outbox, owed_to=event_update)
-        elif _lacks_status(answer) and answer.job.user_id == picture.user_id:
+        elif _lacks_status(answer, picture):
             outbox.post(
                 message.chat.id,
                 lambda: show_status(shown, answer, bot=bot, jobs=jobs, texts=texts, outbox=outbox),
@@ -118,7 +118,7 @@ async def _show_late(
     message: Message, bot: Bot, picture: RestorePhoto, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox
 ) -> None:
     answer = await jobs.submitted_late(picture)
-    if answer is not None and _lacks_status(answer):
+    if answer is not None and _lacks_status(answer, picture):
         outbox.post(
             message.chat.id,
             lambda: show_status(message, answer, bot=bot, jobs=jobs, texts=texts, outbox=outbox),
@@ -129,8 +129,13 @@ def _words(refused: Refused, texts: BotTexts) -> str:
     return texts.user_limit(refused.limit) if refused.reason == "user_limit" else texts.queue_full()
 
 
-def _lacks_status(answer: Accepted) -> bool:
-    """True for a new job, and for one whose message came again because the bot died before it could answer."""
+def _lacks_status(answer: Accepted, picture: RestorePhoto) -> bool:
+    """True for a new job, and for one whose message came again because the bot died before it could answer.
+
+    Never for a job of somebody else, who had asked for the same picture before: its status is for that one.
+    """
+    if answer.job.user_id != picture.user_id:
+        return False
     return answer.fresh or not (answer.job.status_message_id or answer.job.state in FINAL_STATES)
 
 

@@ -6,7 +6,7 @@ from aiogram import Bot, Router
 from aiogram.filters import Command
 from aiogram.types import Message
 
-from bot.captions import CarryOn, said_in
+from bot.captions import CarryOn
 from bot.intake import owner_id
 from bot.outbox import Outbox
 from bot.queue import JobQueue, UnansweredError
@@ -28,19 +28,21 @@ async def explain(message: Message, texts: BotTexts, outbox: Outbox) -> None:
     outbox.post(message.chat.id, lambda: message.answer(texts.privacy()))
 
 
-async def forget(message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
-    owner, wish = owner_id(message), said_in(message)
+async def forget(
+    message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, said_in: tuple[int, int]
+) -> None:
+    owner = owner_id(message)
     met: list[Job] = []
 
     def say(met: list[Job]) -> None:
         _say_forgotten(message, met, bot=bot, texts=texts, jobs=jobs, outbox=outbox)
 
     async def finish_late() -> None:
-        if await jobs.forget_late(owner, met=met, said_in=wish) is not None:
+        if await jobs.forget_late(owner, met=met, said_in=said_in) is not None:
             say(met)
 
     try:
-        await jobs.forget(owner, met=met, said_in=wish)
+        await jobs.forget(owner, met=met, said_in=said_in)
     except UnansweredError:
         outbox.post(f"{message.chat.id}, late", finish_late)
         raise

@@ -4,7 +4,7 @@
 -- ARGV: user id, only running for at least this many ms (0: all), lifetime of the record in s, chat and message of the
 --       wish ('': not said in a chat), ms after which the janitor tells the owner, what the ids of this bot's
 --       jobs begin with, job id, ...
--- What was sent to that chat after the wish is left alone: a bot that died may meet the wish a second time. Another bot's
+-- What was sent, or asked for, in that chat after the wish is left alone: a bot that died may meet the wish a second time. Another bot's
 -- messages have other numbers.
 -- Answer: {id, state before, id, state before, ...}
 local user = 'restora:user:' .. ARGV[1]
@@ -14,12 +14,14 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer, stopped = {}, false
 for _, id in ipairs(ids) do
     local job = 'restora:job:' .. id
-    local held = redis.call('HMGET', job, 'state', 'user_id', 'queue', 'entry', 'started_ms', 'chat_id', 'message_id')
+    local fields = {'state', 'user_id', 'queue', 'entry', 'started_ms', 'chat_id', 'message_id', 'asked_in'}
+    local held = redis.call('HMGET', job, unpack(fields))
     local state = held[1]
     local old_enough = ARGV[2] == '0' or (state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2]))
     local is_ours = string.sub(id, 1, #ARGV[7]) == ARGV[7]
-    local sent_later = is_ours and held[6] == ARGV[4] and tonumber(held[7]) > tonumber(ARGV[5])
-    if state and held[2] == ARGV[1] and old_enough and not sent_later then
+    local in_that_chat = is_ours and held[6] == ARGV[4]
+    local is_later = in_that_chat and math.max(tonumber(held[7]), tonumber(held[8] or '0')) > tonumber(ARGV[5])
+    if state and held[2] == ARGV[1] and old_enough and not is_later then
         if state == 'queued' or state == 'running' then
             redis.call('ZREM', 'restora:leases', id)
             redis.call('ZREM', 'restora:aside', id)

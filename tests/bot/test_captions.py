@@ -78,12 +78,43 @@ async def test_a_wish_below_a_picture_ends_what_came_before_and_not_that_picture
     assert [job.id for job in store.open_jobs(user.id)] == [id_of(photo)]
 
 
+@pytest.mark.parametrize("wished", ["/restart", "/forget"])
+async def test_a_wish_below_the_second_picture_of_an_album_does_not_end_the_first(world, wished):
+    user = world.telegram.user("Alba")
+    earlier = await user.sends_photo(jpeg())
+    await user.receives_message(containing="queue")
+    album = [Item(jpeg(colour=(80, 0, 0))), Item(jpeg(colour=(160, 0, 0)), caption=wished)]
+    sent = await user.sends_album(album)
+    for said in ("queue", "Stopped 1", "queue"):
+        await user.receives_text(containing=said)
+    open_ids = {job.id for job in world.stack.store.open_jobs(user.id)}
+    assert open_ids == {id_of(message) for message in sent}
+    assert id_of(earlier) not in open_ids
+
+
 async def test_no_picture_of_an_album_with_a_command_below_it_is_lost(world):
     user = world.telegram.user("Alba")
     sent = await user.sends_album([Item(jpeg(colour=(i * 80, 0, 0))) for i in range(3)], caption="/upscale_image")
     for _ in sent:
         await user.receives_message(containing="queue")
     assert {job_of(world, message).state for message in sent} == {JobState.QUEUED}
+
+
+@pytest.mark.parametrize("wished", ["/restart", "/forget"])
+async def test_a_wish_that_is_met_again_spares_an_older_picture_that_was_asked_for_after_it(world, monkeypatch, wished):
+    ann, bob = world.telegram.user("Ann"), world.telegram.user("Bob")
+    group = world.telegram.group("Family", [ann, bob])
+    monkeypatch.setattr(world.telegram.state, "privacy_mode", True)
+    photo = await bob.at(group).sends_photo(jpeg())
+    inside = ann.at(group)
+    said = ("Nothing of yours", "nothing about you")[wished == "/forget"]
+    wish_of_ann = await inside.sends_text(f"{wished}@restora_bot")
+    await inside.receives_text(containing=said)
+    await inside.sends_text("/upscale_image@restora_bot", reply_to=photo)
+    await inside.receives_text(containing="queue")
+    meets_again(world, wish_of_ann)
+    await inside.receives_text(containing=said)
+    assert job_of(world, photo).state is JobState.QUEUED
 
 
 async def test_in_a_group_upscale_image_takes_the_picture_that_it_answers_for_whoever_asked(world, monkeypatch):

@@ -124,6 +124,16 @@ def test_what_was_sent_to_that_chat_after_the_wish_is_spared_and_nothing_else(st
     assert of(store, ANN) == []
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_older_picture_that_was_asked_for_after_the_wish_is_spared(store, listed):
+    for message, asked_in in ((1, 9), (2, 11)):  # the wish is message 10
+        store.submit(replace(wish(ANN, message), asked_in=asked_in), **UNLIMITED)
+    if not listed:
+        store.redis.delete(f"restora:records:{ANN}")
+    assert [met.id for met in store.forget(ANN, said_in=(ANN, 10))] == [f"9:{ANN}:1"]
+    assert [job.id for job in store.open_jobs(ANN)] == [f"9:{ANN}:2"]
+
+
 def test_the_notes_of_another_bot_are_forgotten_too_whatever_numbers_its_messages_have(store, submit):
     ours = JobStore(store.redis, bot_id=8)
     others = submit(ANN, 500)

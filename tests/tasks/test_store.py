@@ -571,6 +571,13 @@ def test_a_wish_met_a_second_time_leaves_alone_what_was_sent_after_it(store, sub
     assert [one.job.id for one in store.cancel_all(1, said_in=(2, 4))] == ["9:1:5"]  # said elsewhere: it means all
 
 
+def test_a_wish_met_a_second_time_leaves_alone_an_older_picture_that_was_asked_for_after_it(store):
+    for message, asked_in in ((1, 3), (2, 5)):  # the wish is message 4
+        store.submit(replace(wish(1, message), asked_in=asked_in), **UNLIMITED)
+    assert [one.job.id for one in store.cancel_all(1, said_in=(1, 4))] == ["9:1:1"]
+    assert [job.id for job in store.open_jobs(1)] == ["9:1:2"]
+
+
 def test_jobs_of_another_bot_are_stopped_with_ours_but_their_messages_left_to_it(store, submit):
     ours = JobStore(store.redis, bot_id=8)
     for message in (1, 5):
