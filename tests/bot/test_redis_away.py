@@ -13,6 +13,7 @@ import pytest
 
 from bot.texts import BotTexts
 from tests.bot.test_conversations import job_of, jpeg
+from tests.bot.test_floods import answers_to, quiet
 from tests.tasks.conftest import UNLIMITED, wish
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -76,3 +77,14 @@ async def test_a_picture_that_a_frozen_redis_takes_in_late_gets_its_status_messa
     async with asyncio.timeout(3):
         while job_of(world, photo).status_message_id != status.message_id:
             await asyncio.sleep(0.02)
+
+
+async def test_a_picture_that_turns_up_late_as_somebody_elses_gets_no_status_message(world):
+    user = world.telegram.user("Sender")
+    with silent(world):
+        photo = await user.sends_photo(jpeg())
+        assert (await user.receives_text(timeout=6)).text == en.try_again()
+    asked = replace(wish(1, photo.message_id), bot_id=int(world.telegram.token.split(":")[0]), chat_id=user.id)
+    world.stack.store.submit(asked, **UNLIMITED)
+    await quiet(user, for_s=2)
+    assert answers_to(user) == [en.try_again()]
