@@ -89,7 +89,7 @@ class Job:
     keeper: str = ""  # the worker that keeps the result, while the job waits to be delivered once more
     faces: int = -1
     faces_left_out: str = ""
-    thread_id: int = 0
+    thread_id: int = 0  # as in RestorePhoto, like asked_in
     told: bool = False  # its owner knows that it failed or was cancelled
     asked_in: int = 0
     signature: str = ""  # see tasks.signature
