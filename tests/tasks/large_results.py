@@ -1,14 +1,16 @@
 """A worker's process whose results are all as large as Telegram may be sent them in; for ``test_bounds.py``.
 
 ``python -m tests.tasks.large_results REDIS_URL API_URL TOKEN FOLDER`` does jobs until there are none. Everything is a
-worker's own but the restorer, which has no network to wait for. Prints before the first job and after each how much
-memory it has, and how much it has had at most, in bytes.
+worker's own but the restorer, which has no network to wait for. Prints before the first job and after each how much memory it
+has, how much it has had at most, and how much of it is in Python's use rather than freed and held by the allocator, all
+in bytes.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -55,8 +57,10 @@ def main(redis_url: str, api_url: str, token: str, folder: str) -> None:
         job_timeout_s=60.0,
     )
     has_more = True
+    tracemalloc.start()
     while has_more:
-        sys.stdout.write(f"{psutil.Process().memory_info().rss} {_most()}\n")
+        in_use, _ = tracemalloc.get_traced_memory()
+        sys.stdout.write(f"{psutil.Process().memory_info().rss} {_most()} {in_use}\n")
         sys.stdout.flush()
         has_more = workshop.run_next()
 

@@ -108,7 +108,7 @@ def test_a_thousand_waiting_jobs_and_200_results_of_20_megabytes_keep_within_bou
             check=True,
             timeout=120,
         )
-    kept, most = zip(*(map(int, line.split()) for line in worker.stdout.splitlines()), strict=True)
+    kept, most, in_use = zip(*(map(int, line.split()) for line in worker.stdout.splitlines()), strict=True)
     assert len(kept) == LARGE + 1  # before the first, and after each
     assert sorted(telegram.brought) == [user for user in range(1, LARGE + 1) if user not in BUSY]
     assert all(RESULT_BYTES < size < RESULT_BYTES + 10_000 for size in telegram.brought.values())
@@ -117,8 +117,9 @@ def test_a_thousand_waiting_jobs_and_200_results_of_20_megabytes_keep_within_bou
     assert store.redis.info("memory")["used_memory_peak"] - full < 2 * MB
     assert kept[-1] - kept[0] < KEPT_BYTES + 3 * RESULT_BYTES
     assert most[-1] - kept[0] < KEPT_BYTES + 6 * RESULT_BYTES  # one is there three times while it is being sent
-    # What is never freed raises the floor; above it the allocator holds one freed result now and then.
-    assert min(kept[-50:]) < min(kept[10:60]) + RESULT_BYTES
+    # What is not in use is freed, though the allocator holds some of it: how much, and when, is its own affair.
+    assert max(in_use) < KEPT_BYTES + MB
+    assert max(in_use[-50:]) < max(in_use[10:60]) + MB  # a two hundredth of each that is never freed would be 14 MB
     assert [key for key, value in everything_in(store.redis) if MARK.decode() in value] == []
     files = [path for path in (tmp_path / "redis").rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 8 * MB
