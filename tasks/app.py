@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import redis
 from billiard.util import get_logger
 from celery import Celery, signals
 from filelock import FileLock
@@ -78,10 +79,21 @@ app.add_defaults(_configuration)  # called when the worker starts: importing thi
 
 @app.task(name=TASK_NAME, Request="tasks.hints:Hint")
 def restore_photo(_: str) -> None:
-    """Do the next job of this worker's queues; the hint names none."""
-    if Process.workshop is None:
-        raise RuntimeError("this worker process has no models; its start was cut short")
-    Process.workshop.run_next()
+    """Do the next job of this worker's queues; the hint names none.
+
+    Raises nothing. With an exception Celery would hand the parent its whole traceback, of Redis being away some 80 kB.
+    The pipe to the parent holds 64 kB, and a parent that was told to end does not read: it would end the child in the
+    middle of its writing, and then wait for the rest for ever.
+    """
+    try:
+        if Process.workshop is None:
+            logger.error("this worker process has no models; its start was cut short")
+        else:
+            Process.workshop.run_next()
+    except redis.RedisError as error:
+        logger.warning("a hint came to nothing, Redis does not do its part: %s", error)
+    except Exception:
+        logger.exception("a hint came to nothing")
 
 
 @signals.setup_logging.connect
@@ -263,6 +275,8 @@ def _close_workshop(**_: object) -> None:
     try:
         if Process.janitor is not None:
             Process.janitor.stop()
-    finally:  # also where Redis is gone and the janitor cannot say goodbye
+    except redis.RedisError as error:
+        logger.warning("ending without a goodbye, Redis does not do its part: %s", error)
+    finally:
         if Process.workshop is not None:
             Process.workshop.close()

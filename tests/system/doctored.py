@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from io import BytesIO
@@ -19,6 +20,7 @@ from tasks.app import Process
 HANGS, LEAKS, IMPATIENT = 13, 17, 19  # px; the last gives decoding a second, where it normally has eight
 GREEDY = 1601  # px; while it is restored its process gets no more than a little memory from the kernel
 LITTLE_BYTES = 8 * 2**20  # the result of 1601x1200 px is one piece of 92 MB
+TOLD_AT_LENGTH = "tests:told_at_length"  # while Redis has it, the next hint fails, with more to say than a pipe holds
 LEAK_BYTES = 200 * 2**20
 JOB_TIMEOUT_S, GRACE_S = 6.0, 1.0  # the first is a setting, the second ten minutes outside of tests
 
@@ -49,7 +51,13 @@ def doctor(**_):
     import models.restorer
 
     workshop, limits_of = Process.workshop, models.restorer.limits_of
-    restore = workshop.restorer.restore
+    restore, run_next = workshop.restorer.restore, workshop.run_next
+
+    def run_next_or_fail():
+        if workshop.store.redis.delete(TOLD_AT_LENGTH):
+            time.sleep(0.5)
+            raise RuntimeError("once upon a time " * 10_000)
+        return run_next()
 
     def doctored(data, options, **callbacks):
         width = Image.open(BytesIO(data)).width
@@ -66,4 +74,4 @@ def doctor(**_):
             kept.append(bytearray(os.urandom(2**20)) * (LEAK_BYTES >> 20))
         return restored
 
-    workshop.restorer.restore = doctored
+    workshop.restorer.restore, workshop.run_next = doctored, run_next_or_fail

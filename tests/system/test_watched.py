@@ -17,11 +17,12 @@ from bot.texts import BotTexts
 from dev.redis_server import free_port
 from dev.stack import Process, Stack
 from emulator import Emulator, RetryAfter, Slow
+from tasks.broker import DEFAULT_QUEUE, Doorbell, client_app
 from tasks.logs import job_name, name_jobs_with
 from tasks.messages import JobState, job_id
 from tests.system.conftest import BOT_ID, picture
 from tests.system.discretion import marks_of
-from tests.system.doctored import GREEDY, HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS
+from tests.system.doctored import GREEDY, HANGS, IMPATIENT, JOB_TIMEOUT_S, LEAKS, TOLD_AT_LENGTH
 from tests.system.test_faults import decoding_process
 from tests.tasks.test_metrics import samples
 
@@ -228,3 +229,16 @@ async def test_the_logs_name_the_jobs_and_nobody_even_in_every_detail(watched):
         log = process.log.read_text()
         assert [secret for secret in secrets if secret in log] == []
         assert [name for name in names if name not in log] == []
+
+
+async def test_a_worker_ends_when_told_to_though_its_child_has_much_to_say_of_a_failure(watched):
+    redis = watched.stack.store.redis
+    redis.set(TOLD_AT_LENGTH, "")
+    with client_app(watched.stack.redis.url) as app:
+        Doorbell(app).ring(DEFAULT_QUEUE)
+    async with asyncio.timeout(10):
+        while redis.exists(TOLD_AT_LENGTH):
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # by now the worker knows that the hint is being seen to
+    assert await asyncio.to_thread(watched.worker.stop, 15) != -signal.SIGKILL  # the child fails meanwhile
+    assert "once upon a time" in watched.worker.log.read_text()

@@ -1,9 +1,9 @@
 """A worker's process whose results are all as large as Telegram may be sent them in; for ``test_bounds.py``.
 
 ``python -m tests.tasks.large_results REDIS_URL API_URL TOKEN FOLDER`` does jobs until there are none. Everything is a
-worker's own but the restorer, which has no network to wait for. Prints before the first job and after each how much memory it
-has, how much it has had at most, and how much of it is in Python's use rather than freed and held by the allocator, all
-in bytes.
+worker's own but the restorer, which has no network to wait for. Prints before the first job and after each, in bytes,
+how much memory it has, how much it has had at most, and how much of it is in Python's use rather than freed and
+held by the allocator.
 """
 
 from __future__ import annotations
