@@ -204,6 +204,18 @@ async def test_a_flood_is_answered_once_and_delays_nobody_elses_first_answer(wor
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.usefixtures("_nobody_waits")
+async def test_who_blocks_and_unblocks_the_bot_without_end_is_a_flood_like_any_other(world):
+    user = world.telegram.user("Bloch")
+    for _ in range(30):
+        await user.blocks_bot()
+        await user.unblocks_bot()
+    await user.sends_text("hello")
+    assert (await user.receives_text()).text == en.too_many_messages()
+    assert world.stack.store.redis.zcard("restora:updates") <= 16  # what was handled: the limit, and what was answered
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
 async def test_in_a_group_a_flood_of_words_is_passed_over_until_a_picture_is_dropped_and_that_is_said_once(world):
     person = world.telegram.user("Gil")
     inside = person.at(world.telegram.group("Chatter", [person]))
