@@ -54,7 +54,13 @@ class Statuses:
             return
         if status.chat.id != job.chat_id:
             return  # the group became a supergroup: workers would take the number for one of the old chat
-        state = await self.jobs.attach_status(job, status.message_id)
+        try:
+            await self._attach(job, status)
+        except QueueUnavailableError:
+            self._post_note(job, partial(self._attach, job, status, late=True))
+
+    async def _attach(self, job: Job, status: Message, *, late: bool = False) -> None:
+        state = await self.jobs.attach_status(job, status.message_id, late=late)
         if state in {JobState.CANCELLED, None}:  # None: its owner has had everything forgotten meanwhile
             self._post_shown_as_cancelled(replace(job, status_message_id=status.message_id))
         elif state in FINAL_STATES or state is JobState.DELIVERING:
@@ -84,7 +90,7 @@ class Statuses:
         async def answer_for_them() -> None:
             await answer()
             for job in unshown:
-                await self.jobs.mark_told(job)
+                await self._mark_told(job)
 
         self.outbox.post(chat_id, answer_for_them)
         for job in shown:
@@ -108,4 +114,14 @@ class Statuses:
             logger.info(
                 "a group became a supergroup, the status message of a stopped job stays as it was in the old one"
             )
-        await self.jobs.mark_told(job)
+        await self._mark_told(job)
+
+    async def _mark_told(self, job: Job) -> None:
+        try:
+            await self.jobs.mark_told(job)
+        except QueueUnavailableError:
+            self._post_note(job, partial(self.jobs.mark_told, job, late=True))
+
+    def _post_note(self, job: Job, note: Callable[[], Awaitable[object]]) -> None:
+        """Have Redis told when it is back, while the chat's next answers leave."""
+        self.outbox.post(f"{job.chat_id}, noted", note)
