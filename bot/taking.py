@@ -78,7 +78,8 @@ class Taker:
             self.outbox.post(f"{shown.chat.id}, late", partial(self._show_late, picture, shown))
             raise
         if isinstance(answer, Refused):
-            self._refuse(asked_in, answer.reason, self._words(answer))
+            # Behind the status messages of an album it would come when it is not true any more.
+            self._refuse(asked_in, answer.reason, self._words(answer), overtakes=True)
             return None
         if _lacks_status(answer, picture):
             self.statuses.post(shown, answer)
@@ -98,10 +99,10 @@ class Taker:
         metrics.count("restora_messages_refused", reason=code)
         self._refuse(asked_in, f"{code}, {shown.content_type}, {shown.media_group_id}", self.texts.refusal(code))
 
-    def _refuse(self, message: Message, reason: str, text: str) -> None:
+    def _refuse(self, message: Message, reason: str, text: str, *, overtakes: bool = False) -> None:
         again_after_s = REFUSED_AGAIN_AFTER_S if message.media_group_id else SENT_AFTER_S
         if self.refusals.may_say(owner_id(message), reason, again_after_s=again_after_s):
-            self.outbox.post(message.chat.id, lambda: message.reply(text), owed_to=self.update_id)
+            self.outbox.post(message.chat.id, lambda: message.reply(text), owed_to=self.update_id, overtakes=overtakes)
 
 
 def _lacks_status(answer: Accepted, picture: RestorePhoto) -> bool:

@@ -135,7 +135,7 @@ class FloodGate(BaseMiddleware):
     async def _refuse(self, refusal: _Refusal, event: TelegramObject, _data: dict[str, Any]) -> None:
         logger.warning("a flood began, and is not listened to")
         assert isinstance(event, Update)  # noqa: S101 - only those are judged
-        self._outbox.post(refusal.chat_id, refusal.answer, owed_to=event.update_id)
+        self._outbox.post(refusal.chat_id, refusal.answer, owed_to=event.update_id, overtakes=True)
 
     def _judge_press(self, query: CallbackQuery) -> Judged:
         verdict = self._messages.judge(query.from_user.id)

@@ -171,3 +171,30 @@ async def test_a_bot_that_is_leaving_waits_no_longer_than_it_may(caplog):
     assert "1 chats did not get their last answer" in caplog.text
     open_door.set()
     await outbox.drain()
+
+
+async def test_what_overtakes_waits_for_its_like_and_what_is_posted_later_waits_for_all():
+    outbox, said = Outbox(), []
+    doors = {name: asyncio.Event() for name in ("status", "refusal", "second refusal", "later")}
+
+    def post(name, *, overtakes=False):
+        async def answer():
+            await doors[name].wait()
+            said.append(name)
+
+        outbox.post(1, answer, overtakes=overtakes)
+
+    async def opened(name):
+        doors[name].set()
+        await asyncio.sleep(0.02)
+        return said
+
+    post("status")
+    post("refusal", overtakes=True)
+    post("later")
+    post("second refusal", overtakes=True)
+    assert await opened("second refusal") == []
+    assert await opened("later") == []
+    assert await opened("refusal") == ["refusal", "second refusal"]
+    assert await opened("status") == ["refusal", "second refusal", "status", "later"]
+    await outbox.drain()
