@@ -26,12 +26,13 @@ from bot.handlers import all_routers, owner
 from bot.heartbeat import Heartbeat
 from bot.middlewares.confirming import Confirming
 from bot.middlewares.counting import Counting
-from bot.middlewares.floods import FloodGate, Refusals
+from bot.middlewares.floods import FloodGate
 from bot.middlewares.language import Language
 from bot.middlewares.moving import Moving
 from bot.middlewares.once import Once
 from bot.middlewares.patience import LONGEST_WAIT_S, Patience
 from bot.middlewares.sending import Sending
+from bot.middlewares.serving import Serving
 from bot.middlewares.tracing import Tracing
 from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError
@@ -60,20 +61,15 @@ def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -
     """A dispatcher with all handlers and everything they ask for."""
     redis_url = settings.redis_url.get_secret_value()
     outbox = Outbox()
-    dispatcher = Dispatcher(
-        disable_fsm=True,  # the job store is all the memory we need
-        outbox=outbox,
-        refusals=Refusals(),
-        max_file_bytes=settings.max_file_bytes,
-        jobs=JobQueue(
-            store,
-            Doorbell(client_app(redis_url)),
-            user_limit=settings.max_open_jobs_per_user,
-            total_limit=settings.max_queued_jobs,
-            gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
-            absence=absence,
-        ),
+    jobs = JobQueue(
+        store,
+        Doorbell(client_app(redis_url)),
+        user_limit=settings.max_open_jobs_per_user,
+        total_limit=settings.max_queued_jobs,
+        gpu_queue_from_pixels=settings.gpu_queue_from_pixels,
+        absence=absence,
     )
+    dispatcher = Dispatcher(disable_fsm=True, outbox=outbox, jobs=jobs)  # the job store is all the memory we need
     once = Once(store, outbox, absence)
     flood_gate = FloodGate(
         outbox,
@@ -87,6 +83,9 @@ def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -
     dispatcher.message.outer_middleware(Language())
     dispatcher.message.outer_middleware(SaidIn())
     dispatcher.callback_query.outer_middleware(Language())
+    serving = Serving(jobs=jobs, outbox=outbox, max_file_bytes=settings.max_file_bytes)
+    dispatcher.message.outer_middleware(serving)
+    dispatcher.callback_query.outer_middleware(serving)
     if settings.owner_id is not None:
         dispatcher.include_router(owner.router(settings.owner_id, Statistics(store)))
     dispatcher.include_routers(*all_routers())

@@ -20,17 +20,27 @@ class Outbox:
     """Runs answers one after the other in each chat, and side by side in different ones."""
 
     def __init__(self) -> None:
-        self._last: dict[int | str, asyncio.Task[None]] = {}
+        self._last: dict[tuple[int | str, bool], asyncio.Task[None]] = {}  # by chat, and whether it overtakes
         self._owed: dict[asyncio.Task[None], tuple[int, float]] = {}
 
-    def post(self, chat_id: int | str, answer: Callable[[], Awaitable[object]], *, owed_to: int | None = None) -> None:
+    def post(
+        self,
+        chat_id: int | str,
+        answer: Callable[[], Awaitable[object]],
+        *,
+        owed_to: int | None = None,
+        overtakes: bool = False,
+    ) -> None:
         """Have ``answer`` awaited after everything posted for this chat before; returns at once.
 
-        ``owed_to`` is the number of an update of which nothing but this answer is left, as of one that was refused.
+        ``owed_to`` is the number of an update of which nothing but this answer is left, as of one that was refused. An
+        answer that ``overtakes`` waits only for others that do; everything posted later waits for it all the same.
         """
-        task = asyncio.create_task(_after(self._last.get(chat_id), answer))
-        self._last[chat_id] = task
-        task.add_done_callback(lambda done: self._forget(chat_id, done))
+        kinds = [True] if overtakes else [True, False]
+        previous = [self._last[chat_id, kind] for kind in kinds if (chat_id, kind) in self._last]
+        task = asyncio.create_task(_after(previous, answer))
+        self._last[chat_id, overtakes] = task
+        task.add_done_callback(lambda done: self._forget((chat_id, overtakes), done))
         if owed_to is not None:
             self._owed[task] = (owed_to, time.monotonic() + OWED_FOR_S)
             task.add_done_callback(lambda done: self._owed.pop(done, None))
@@ -51,9 +61,9 @@ class Outbox:
         """Owe nothing to updates before this one any more; their answers are still on their way."""
         self._owed = {task: owed for task, owed in self._owed.items() if owed[0] >= before}
 
-    def _forget(self, chat_id: int | str, done: asyncio.Task[None]) -> None:
-        if self._last.get(chat_id) is done:
-            del self._last[chat_id]
+    def _forget(self, key: tuple[int | str, bool], done: asyncio.Task[None]) -> None:
+        if self._last.get(key) is done:
+            del self._last[key]
 
     async def drain(self, timeout_s: float = 10.0) -> None:
         """Let the answers that are under way get out, and what they post in turn, for at most ``timeout_s``."""
@@ -61,12 +71,12 @@ class Outbox:
         while self._last and (left_s := deadline - time.monotonic()) > 0:
             await asyncio.wait(self._last.values(), timeout=left_s)
         if self._last:
-            logger.warning("%d chats did not get their last answer", len(self._last))
+            logger.warning("%d chats did not get their last answer", len({chat_id for chat_id, _ in self._last}))
 
 
-async def _after(previous: asyncio.Task[None] | None, answer: Callable[[], Awaitable[object]]) -> None:
-    if previous is not None:
-        await asyncio.wait([previous])
+async def _after(previous: list[asyncio.Task[None]], answer: Callable[[], Awaitable[object]]) -> None:
+    if previous:
+        await asyncio.wait(previous)
     try:
         await answer()
     except (AiogramError, QueueUnavailableError) as error:

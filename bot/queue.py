@@ -27,7 +27,7 @@ LATE_PATIENCE_S = 600.0  # for what Redis may still carry out although nobody wa
 LATE_LOOKS_S = (0.0, 1.0, 4.0)  # pauses; a Redis that wakes up need not do first what it was told first
 LOOKS_WHETHER_BACK_EVERY_S = 0.25
 TOLD_PATIENCE_S = 8.0
-STATUS_PATIENCE_S = 120.0  # nobody waits for this one but its own chat, and a status nobody knows of stays for ever
+STATUS_PATIENCE_S = 120.0  # a status message nobody knows of stays for ever
 RETRIED_AFTER_S = 0.5
 WORKERS_KNOWN_FOR_S = 5.0
 
@@ -46,8 +46,8 @@ class JobQueue:
     """Takes pictures in and stops them. Every method raises ``QueueUnavailableError`` when Redis stays away.
 
     Handlers wait for it while nobody else's update is handled, so they do not wait for long, not one after the other,
-    and not at all for a Redis that answers, but takes nothing since it is full. :meth:`attach_status`,
-    :meth:`mark_told`, :meth:`tell_again` and what is called late are for the background.
+    and not at all for a Redis that answers, but takes nothing since it is full. Answers in one chat wait for each
+    other, so what they look up or note asks Redis once. Behind :meth:`tell_again` and what is called late nobody waits.
     """
 
     def __init__(
@@ -99,19 +99,16 @@ class JobQueue:
         return answer
 
     async def look(self, job: Job) -> Job | None:
-        """The record as it is by now; None where it is gone. For the background, but asks Redis only once."""
-        if self._absence.lasts:
-            raise QueueUnavailableError("Redis still does not answer")
-        began = time.monotonic()
-        try:
-            return await asyncio.to_thread(self._store.get, job.id)
-        except RedisError as error:
-            self._absence.note(error, since=began)
-            raise QueueUnavailableError(str(error)) from error
+        """The record as it is by now; None where it is gone."""
+        return await self._once(lambda: self._store.get(job.id))
 
-    async def attach_status(self, job: Job, message_id: int) -> JobState | None:
-        """Note which message shows the job's status; tells where the job stands by now."""
-        return await _patiently(lambda: self._store.attach_status(job.id, message_id), seconds=STATUS_PATIENCE_S)
+    async def attach_status(self, job: Job, message_id: int, *, late: bool = False) -> JobState | None:
+        """Note which message shows the job's status; tells where the job stands by now. ``late``: wait for Redis."""
+
+        def attach() -> JobState | None:
+            return self._store.attach_status(job.id, message_id)
+
+        return await (_patiently(attach, seconds=STATUS_PATIENCE_S) if late else self._once(attach))
 
     async def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Stop one job of this user; None when there is no such job of theirs."""
@@ -129,9 +126,13 @@ class JobQueue:
         _log_cancelled(met)
         return met
 
-    async def mark_told(self, job: Job) -> None:
-        """Note that the owner of a cancelled job knows; else a janitor tells them."""
-        await _patiently(lambda: self._store.mark_told(job), seconds=TOLD_PATIENCE_S)
+    async def mark_told(self, job: Job, *, late: bool = False) -> None:
+        """Note that the owner of a cancelled job knows; else a janitor tells them. ``late``: wait for Redis."""
+
+        def mark() -> None:
+            self._store.mark_told(job)
+
+        await (_patiently(mark, seconds=TOLD_PATIENCE_S) if late else self._once(mark))
 
     async def tell_again(self, user_id: int) -> None:
         """Have a worker say what could not be said while the user had blocked the bot."""
@@ -166,6 +167,17 @@ class JobQueue:
             if isinstance(error := unanswered.__cause__, RedisError):
                 self._absence.note(error, since=began)
             raise
+
+    async def _once(self, call: Callable[[], T]) -> T:
+        """Run a blocking call in a thread while only answers in one chat wait; not of a Redis known to be away."""
+        if self._absence.lasts:
+            raise QueueUnavailableError("Redis still does not answer")
+        began = time.monotonic()
+        try:
+            return await asyncio.to_thread(call)
+        except RedisError as error:
+            self._absence.note(error, since=began)
+            raise QueueUnavailableError(str(error)) from error
 
     async def _is_back(self) -> bool:
         deadline = time.monotonic() + LATE_PATIENCE_S

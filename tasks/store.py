@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from typing import Any, cast
 
@@ -37,7 +37,7 @@ from redis.retry import Retry
 
 from tasks.messages import Accepted, Cancelled, Job, JobState, QueuePlace, Refused, RestorePhoto, WorkerCard
 from tasks.signature import Signer
-from tasks.waiting import STICKER_RUNS, Running, cost_of, done_in_s, lanes_of
+from tasks.waiting import Picture, Running, cost_of, done_in_s, lanes_of
 
 RECORD_LIFETIME_S = 2 * 24 * 3600  # of a job that is over
 CHAT_CLOSED = "chat_closed"  # the error of a job whose owner had blocked the bot
@@ -351,23 +351,22 @@ class JobStore:
         if not answer:
             return None
         rank, own_pixels, looked_at, running = answer
-        before = [int(pixels) for pixels in looked_at]
+        before = [Picture.sent_as(*each) for each in zip(looked_at[::2], map(int, looked_at[1::2]), strict=True)]
         held = [
             Running(
                 worker=worker,
-                pixels=int(pixels),
+                picture=Picture.sent_as(kind, int(pixels)),
                 progress=float(progress),
                 left_s=int(left_ms) / 1000 if int(left_ms) >= 0 else None,
             )
-            for worker, pixels, progress, left_ms in zip(*(running[field::4] for field in range(4)), strict=True)
+            for worker, kind, pixels, progress, left_ms in zip(*(running[field::5] for field in range(5)), strict=True)
         ]
         lanes = lanes_of((card for card in self.workers() if job.queue in card.queues), held)
         each_stands_for = rank / len(before) if before else 1.0
-        is_sticker = job.kind == "sticker"
-        pixels = int(own_pixels) * (STICKER_RUNS if is_sticker else 1)
+        own = Picture.sent_as(job.kind, int(own_pixels))
         wait_s, longest_s = (
-            done_in_s(pixels, before=before, lanes=lanes, each_stands_for=each_stands_for, longest=longest)
-            for longest in (is_sticker, True)
+            done_in_s(picture, before=before, lanes=lanes, each_stands_for=each_stands_for)
+            for picture in (own, replace(own, longest=True))
         )
         return QueuePlace(place=rank + 1, wait_s=wait_s, longest_s=None if longest_s == wait_s else longest_s)
 

@@ -29,19 +29,37 @@ def cost_of(pixels: int) -> float:
     return min(MOST_COST, max(LEAST_COST, pixels / 1e6))
 
 
+@dataclass(frozen=True)
+class Picture:
+    """What a picture takes, as far as one can tell before it is opened.
+
+    Args:
+        pixels: as the bot knew them, or guessed; of all runs of a network together.
+        longest: it is of the kind that takes longest, and not a photograph.
+    """
+
+    pixels: int
+    longest: bool = False
+
+    @classmethod
+    def sent_as(cls, kind: str, pixels: int) -> Picture:
+        """A sticker is a drawing; whatever else is sent counts as a photograph, which most pictures are."""
+        return cls(STICKER_RUNS * pixels, longest=True) if kind == "sticker" else cls(pixels)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """A job that a worker holds.
 
     Args:
         worker: its name.
-        pixels: as the bot knew them, or guessed.
+        picture: what it restores.
         progress: in [0, 1].
         left_s: seconds by the pace it has shown so far; None: not known yet.
     """
 
     worker: str
-    pixels: int
+    picture: Picture
     progress: float
     left_s: float | None = None
 
@@ -53,6 +71,13 @@ class Lane:
     estimates: Estimates
     longest: Estimates = ()
     busy_s: float = 0.0
+
+    def takes_s(self, picture: Picture) -> float:
+        """Seconds that a picture takes here."""
+        photograph_s = expected_s(picture.pixels, self.estimates)
+        if not (picture.longest and self.longest):
+            return photograph_s
+        return max(photograph_s, expected_s(picture.pixels, self.longest))
 
 
 def expected_s(pixels: int, estimates: Estimates) -> float:
@@ -100,24 +125,20 @@ def lanes_of(workers: Iterable[WorkerCard], running: Iterable[Running]) -> list[
             )
     for job in running:
         if lane := lane_of.get(job.worker):
-            expected = expected_s(job.pixels, lane.estimates) * (1 - job.progress)
-            lane.busy_s += expected if job.left_s is None else job.left_s
+            lane.busy_s += lane.takes_s(job.picture) * (1 - job.progress) if job.left_s is None else job.left_s
     return list(lanes.values())
 
 
 def done_in_s(
-    pixels: int, *, before: Iterable[int], lanes: Sequence[Lane], each_stands_for: float = 1.0, longest: bool = False
+    picture: Picture, *, before: Iterable[Picture], lanes: Sequence[Lane], each_stands_for: float = 1.0
 ) -> float | None:
     """Seconds until a queued picture is done, when each picture goes to the lane that is free first.
 
-    What comes before it counts as photographs, which most pictures are.
-
     Args:
-        pixels: of the picture.
-        before: pixels of each picture that comes before it.
+        picture: the queued one.
+        before: each picture that comes before it.
         lanes: what :func:`lanes_of` gives; left as they are.
         each_stands_for: how many pictures each one of ``before`` was picked from.
-        longest: as if the picture were of the kind that takes longest, and not a photograph.
 
     Returns:
         None where there is no lane to measure by.
@@ -127,9 +148,6 @@ def done_in_s(
     free_at_s = [lane.busy_s for lane in lanes]
     for each in before:
         first = free_at_s.index(min(free_at_s))
-        free_at_s[first] += expected_s(each, lanes[first].estimates) * each_stands_for
+        free_at_s[first] += lanes[first].takes_s(each) * each_stands_for
     first = free_at_s.index(min(free_at_s))
-    own_s = expected_s(pixels, lanes[first].estimates)
-    if longest and lanes[first].longest:
-        own_s = max(own_s, expected_s(pixels, lanes[first].longest))
-    return free_at_s[first] + own_s
+    return free_at_s[first] + lanes[first].takes_s(picture)

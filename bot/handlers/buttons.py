@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from aiogram import Bot, F, Router
 from aiogram.types import CallbackQuery, Message
 
 from bot.outbox import Outbox
 from bot.queue import JobQueue
-from bot.status import show_cancelled
+from bot.status import Statuses
 from bot.texts import BotTexts
 from tasks.buttons import CANCEL_PREFIX
 from tasks.messages import Job, JobState
@@ -27,7 +28,9 @@ def router() -> Router:
     return buttons
 
 
-async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue, outbox: Outbox) -> None:
+async def cancel(
+    query: CallbackQuery, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, statuses: Statuses
+) -> None:
     job_id = (query.data or "").removeprefix(CANCEL_PREFIX)
     met = await jobs.cancel(query.from_user.id, job_id)
     if met is None and query.message is not None:  # of somebody who speaks for the whole group
@@ -40,7 +43,7 @@ async def cancel(query: CallbackQuery, bot: Bot, texts: BotTexts, jobs: JobQueue
     if met is not None and met.was in STOPPED:
         answer = texts.cancelled()
         stopped = _with_status(met.job, pressed)
-        outbox.post(stopped.chat_id, lambda: show_cancelled(bot, stopped, jobs=jobs, texts=texts))
+        outbox.post(stopped.chat_id, partial(statuses.show_cancelled, stopped))
     elif met is not None and met.was is JobState.DELIVERING:
         answer = texts.too_late_to_cancel()
     else:

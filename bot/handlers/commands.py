@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from aiogram import Bot, F, Router
+from aiogram import F, Router
 from aiogram.enums import ChatType
 from aiogram.filters import Command, CommandStart, or_f
-from aiogram.types import Message, Update
+from aiogram.types import Message
 
 from bot.captions import CarryOn
-from bot.handlers.pictures import accept_asked
 from bot.intake import owner_id
 from bot.keyboards import main_keyboard
-from bot.middlewares.floods import Refusals
 from bot.outbox import Outbox
 from bot.queue import JobQueue
-from bot.status import post_cancelled
+from bot.status import Statuses
+from bot.taking import Taker
 from bot.texts import BotTexts
 from tasks.catalog import locales
 from tasks.messages import Cancelled, Job, JobState
@@ -53,58 +52,34 @@ async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
 
 async def upscale_image(
     message: Message,
-    bot: Bot,
-    event_update: Update,
     *,
     texts: BotTexts,
     jobs: JobQueue,
-    outbox: Outbox,
-    refusals: Refusals,
-    max_file_bytes: int,
+    statuses: Statuses,
+    taker: Taker,
     said_in: tuple[int, int],
 ) -> None:
     met = await jobs.cancel_all(owner_id(message), running_for_s=OVERLONG_S, said_in=said_in)
     stopped = _stopped(met)
-    asked = await accept_asked(
-        message,
-        bot,
-        event_update,
-        texts=texts,
-        jobs=jobs,
-        outbox=outbox,
-        refusals=refusals,
-        max_file_bytes=max_file_bytes,
-    )
+    is_taken_care_of = await taker.take_answered(message)
     lines = [texts.stopped_overlong(len(stopped))] if stopped else []
-    if not asked:
+    if not is_taken_care_of:
         is_private = message.chat.type == ChatType.PRIVATE
         lines.append(texts.ask_for_picture() if is_private else texts.ask_for_picture_in_group())
     if lines:
-        post_cancelled(
-            stopped,
-            chat_id=message.chat.id,
-            answer=lambda: message.answer("\n".join(lines)),
-            bot=bot,
-            texts=texts,
-            jobs=jobs,
-            outbox=outbox,
-        )
+        statuses.post_cancelled(stopped, chat_id=message.chat.id, answer=lambda: message.answer("\n".join(lines)))
 
 
 async def restart(
-    message: Message, bot: Bot, *, texts: BotTexts, jobs: JobQueue, outbox: Outbox, said_in: tuple[int, int]
+    message: Message, *, texts: BotTexts, jobs: JobQueue, statuses: Statuses, said_in: tuple[int, int]
 ) -> None:
     met = await jobs.cancel_all(owner_id(message), said_in=said_in)
     stopped = _stopped(met)
     text = texts.restarted(len(stopped), on_their_way=len(met) - len(stopped))
-    post_cancelled(
+    statuses.post_cancelled(
         stopped,
         chat_id=message.chat.id,
         answer=lambda: message.answer(text, reply_markup=main_keyboard(texts, message.chat)),
-        bot=bot,
-        texts=texts,
-        jobs=jobs,
-        outbox=outbox,
     )
 
 

@@ -126,6 +126,8 @@ class FloodGate(BaseMiddleware):
             judged = self._judge(event.message)
         elif isinstance(event, Update) and event.callback_query:
             judged = self._judge_press(event.callback_query)
+        elif isinstance(event, Update) and event.my_chat_member:
+            judged = self._judge_change(event.my_chat_member.from_user.id)
         if isinstance(judged, _Refusal):
             return await self._once(partial(self._refuse, judged), event, data)
         return await handler(event, data) if judged == "heard" else None
@@ -133,7 +135,7 @@ class FloodGate(BaseMiddleware):
     async def _refuse(self, refusal: _Refusal, event: TelegramObject, _data: dict[str, Any]) -> None:
         logger.warning("a flood began, and is not listened to")
         assert isinstance(event, Update)  # noqa: S101 - only those are judged
-        self._outbox.post(refusal.chat_id, refusal.answer, owed_to=event.update_id)
+        self._outbox.post(refusal.chat_id, refusal.answer, owed_to=event.update_id, overtakes=True)
 
     def _judge_press(self, query: CallbackQuery) -> Judged:
         verdict = self._messages.judge(query.from_user.id)
@@ -141,6 +143,10 @@ class FloodGate(BaseMiddleware):
             return verdict
         words = BotTexts(closest_locale(query.from_user.language_code))
         return _Refusal(query.id, lambda: query.answer(words.too_many_messages()))
+
+    def _judge_change(self, user_id: int) -> Judged:
+        """Of blocking and unblocking us: nothing was said, and who has just blocked us cannot be told anything."""
+        return "heard" if self._messages.judge(user_id, can_be_told=False) == "heard" else "ignored"
 
     def _judge(self, message: Message) -> Judged:
         # Of words in a group it was not us who was written to; a picture that is dropped is never dropped in silence.

@@ -188,6 +188,21 @@ async def test_an_album_over_every_limit_gets_one_answer_of_each_kind(world):
 
 @pytest.mark.asyncio(loop_scope="session")
 @pytest.mark.usefixtures("_nobody_waits")
+async def test_a_refusal_for_a_limit_does_not_wait_for_the_status_messages_of_its_chat(world):
+    user = world.telegram.user("Haste")
+    for _ in range(5):  # a private chat takes so many at once, and then one a second
+        await user.sends_text("/help")
+        await user.receives_text()
+    *_, last = [await user.sends_photo(jpeg(number)) for number in range(4)]
+    await user.sends_text("/privacy")
+    answers = [await user.receives_message() for _ in range(5)]
+    places = [number for number, answer in enumerate(answers) if answer.reply_to is last]
+    assert (places, answers[places[0]].text) in [([0], en.user_limit(3)), ([1], en.user_limit(3))]
+    assert answers[-1].text == en.privacy()  # what was asked later is answered later
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
 async def test_a_flood_is_answered_once_and_delays_nobody_elses_first_answer(world):
     flooder, others = world.telegram.user("Flo"), [world.telegram.user(f"Other {number}") for number in range(4)]
     for number in range(400):
@@ -200,6 +215,18 @@ async def test_a_flood_is_answered_once_and_delays_nobody_elses_first_answer(wor
     assert time.monotonic() - began < 8  # answers to all of the flood would take 13
     await quiet(flooder)
     assert sorted(answers_to(flooder)) == sorted([en.refusal("text"), en.too_many_messages()])
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.usefixtures("_nobody_waits")
+async def test_who_blocks_and_unblocks_the_bot_without_end_is_a_flood_like_any_other(world):
+    user = world.telegram.user("Bloch")
+    for _ in range(30):
+        await user.blocks_bot()
+        await user.unblocks_bot()
+    await user.sends_text("hello")
+    assert (await user.receives_text()).text == en.too_many_messages()
+    assert world.stack.store.redis.zcard("restora:updates") <= 16  # what was handled: the limit, and what was answered
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -6,14 +6,21 @@ import asyncio
 import os
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
 
 from bot import queue as module
 from bot.__main__ import REDIS_TIMEOUT_S
+from bot.outbox import Outbox
 from bot.queue import JobQueue, QueueUnavailableError, UnansweredError
+from bot.status import Statuses
+from bot.texts import BotTexts
 from dev.redis_server import running_redis
+from emulator import Emulator
 from tasks.absence import Absence
 from tasks.broker import Doorbell, client_app
 from tasks.messages import Accepted, JobState
@@ -143,3 +150,70 @@ async def test_a_forgetting_that_had_not_begun_is_left_to_who_wants_it(server, h
         await jobs.forget(ANN, met=met)
     assert await jobs.forget_late(ANN, met=met) is None
     assert len(store.open_jobs(ANN)) == 1
+
+
+@asynccontextmanager
+async def a_chat(jobs):
+    """Somebody's chat with the bot: who changes status messages there, and a message of theirs."""
+    async with Emulator.running() as telegram:
+        session = AiohttpSession(api=TelegramAPIServer.from_base(telegram.api_url))
+        async with Bot(telegram.token, session=session) as bot:
+            sent = await telegram.user("Ann").sends_text("/start")
+            update, *_ = await bot.get_updates()
+            assert update.message.message_id == sent.message_id
+            yield Statuses(bot=bot, texts=BotTexts("en"), jobs=jobs, outbox=Outbox()), update.message
+
+
+async def is_out_after_s(statuses, chat_id):
+    """How long the chat's next answer waits."""
+    began, is_out = time.monotonic(), asyncio.Event()
+
+    async def answer():
+        is_out.set()
+
+    statuses.outbox.post(chat_id, answer)
+    await is_out.wait()
+    return time.monotonic() - began
+
+
+async def stopped(store, jobs, picture, *, status_message_id=0):
+    """Two jobs of somebody who then stopped them; the later one has that status message."""
+    for number in (picture.message_id, picture.message_id + 1):
+        await jobs.submit(wish(picture.chat.id, number))
+    if status_message_id:
+        store.attach_status(wish(picture.chat.id, number).job_id, status_message_id)
+    return [one.job for one in await jobs.cancel_all(picture.chat.id)]
+
+
+async def test_what_redis_does_not_note_of_stopped_pictures_keeps_no_answer_in_their_chat_waiting(server):
+    store, jobs = opened(server, 0.2)
+    async with a_chat(jobs) as (statuses, picture):
+        met = await stopped(store, jobs, picture)
+        with frozen(server):
+            statuses.post_cancelled(met, chat_id=picture.chat.id, answer=lambda: picture.answer("stopped"))
+            assert await is_out_after_s(statuses, picture.chat.id) < 2.0
+        await statuses.outbox.drain(5)
+    assert [store.get(job.id).told for job in met] == [True, True]
+
+
+async def test_a_pressed_button_that_redis_does_not_note_keeps_no_answer_in_its_chat_waiting(server):
+    store, jobs = opened(server, 0.2)
+    async with a_chat(jobs) as (statuses, picture):
+        status = await picture.answer("in the queue")
+        *_, job = await stopped(store, jobs, picture, status_message_id=status.message_id)
+        with frozen(server):
+            statuses.outbox.post(job.chat_id, lambda: statuses.show_cancelled(job))
+            assert await is_out_after_s(statuses, job.chat_id) < 2.0
+        await statuses.outbox.drain(5)
+    assert store.get(job.id).told
+
+
+async def test_a_status_message_that_redis_does_not_note_keeps_no_answer_behind_it_waiting(server):
+    store, jobs = opened(server, 0.2)
+    async with a_chat(jobs) as (statuses, picture):
+        accepted = await jobs.submit(wish(picture.chat.id, picture.message_id))
+        with frozen(server):
+            statuses.post(picture, accepted)
+            assert await is_out_after_s(statuses, picture.chat.id) < 2.0
+        await statuses.outbox.drain(5)
+    assert store.get(accepted.job.id).status_message_id

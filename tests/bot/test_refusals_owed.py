@@ -118,10 +118,10 @@ async def test_more_updates_than_telegram_hands_out_at_once_are_read_though_one_
 
 
 async def test_an_update_is_owed_its_answer_until_that_is_out_or_let_go():
-    outbox, open_door = Outbox(), asyncio.Event()
+    outbox, open_door, last_door = Outbox(), asyncio.Event(), asyncio.Event()
     outbox.post(1, open_door.wait, owed_to=11)
     outbox.post(2, open_door.wait)
-    outbox.post(3, asyncio.Event().wait, owed_to=12)
+    outbox.post(3, last_door.wait, owed_to=12)
     assert outbox.oldest_owed == 11
     outbox.let_go(12)
     assert outbox.oldest_owed == 12
@@ -130,6 +130,8 @@ async def test_an_update_is_owed_its_answer_until_that_is_out_or_let_go():
     assert outbox.oldest_owed == 12
     outbox.let_go(13)
     assert outbox.oldest_owed is None
+    last_door.set()
+    await outbox.drain()
 
 
 async def test_nobody_waits_for_an_answer_that_is_owed_no_longer(monkeypatch):
@@ -168,4 +170,31 @@ async def test_a_bot_that_is_leaving_waits_no_longer_than_it_may(caplog):
     assert time.monotonic() - began < 1
     assert "1 chats did not get their last answer" in caplog.text
     open_door.set()
+    await outbox.drain()
+
+
+async def test_what_overtakes_waits_for_its_like_and_what_is_posted_later_waits_for_all():
+    outbox, said = Outbox(), []
+    doors = {name: asyncio.Event() for name in ("status", "refusal", "second refusal", "later")}
+
+    def post(name, *, overtakes=False):
+        async def answer():
+            await doors[name].wait()
+            said.append(name)
+
+        outbox.post(1, answer, overtakes=overtakes)
+
+    async def opened(name):
+        doors[name].set()
+        await asyncio.sleep(0.02)
+        return said
+
+    post("status")
+    post("refusal", overtakes=True)
+    post("later")
+    post("second refusal", overtakes=True)
+    assert await opened("second refusal") == []
+    assert await opened("later") == []
+    assert await opened("refusal") == ["refusal", "second refusal"]
+    assert await opened("status") == ["refusal", "second refusal", "status", "later"]
     await outbox.drain()

@@ -609,6 +609,18 @@ def test_a_drawing_may_take_longer_and_a_sticker_is_one_with_transparency(store,
     assert (sticker.wait_s, sticker.longest_s) == (pytest.approx(2 + 40), None)
 
 
+def test_a_sticker_is_waited_for_as_long_as_it_takes_itself(store, submit):
+    tables = {"estimates": ((1000, 2.0), (2000, 4.0)), "longest": ((1000, 20.0), (2000, 40.0))}
+    store.announce(replace(card("a:1"), **tables))
+    store.submit(replace(wish(1, 1), kind="sticker"), **UNLIMITED)
+    photo = submit(2, 1)
+    assert store.place(photo).wait_s == pytest.approx(40 + 2)
+    held = claim(store, worker="a:1")
+    assert store.place(photo).wait_s == pytest.approx(40 + 2)
+    store.renew(held, lease_s=LEASE_S, progress=0.75)
+    assert store.place(photo).wait_s == pytest.approx(10 + 2)
+
+
 def test_the_wait_counts_what_is_left_of_a_running_job(store, submit):
     store.announce(card("a:1", estimates=((1000, 2.0),)))
     submit(1, 1)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from models.planning import Budget, Candidate, estimates
 from tasks.messages import WorkerCard
-from tasks.waiting import Running, done_in_s, expected_s, lanes_of
+from tasks.waiting import Picture, Running, done_in_s, expected_s, lanes_of
 
 TABLE = ((1_000, 1.0), (10_000, 4.0), (100_000, 40.0), (1_000_000, 10.0))  # from the last size on, a quicker model
 
@@ -64,35 +64,45 @@ def test_the_planners_own_estimate_is_met_between_the_sizes_it_names(pixels):
 
 def test_a_picture_waits_for_those_before_it():
     lanes = lanes_of([card("a:1")], [])
-    assert done_in_s(1_000, before=[10_000, 100_000], lanes=lanes) == pytest.approx(1 + 4 + 40)
+    assert done_in_s(Picture(1_000), before=[Picture(10_000), Picture(100_000)], lanes=lanes) == pytest.approx(
+        1 + 4 + 40
+    )
 
 
 def test_with_two_workers_a_picture_goes_to_the_one_that_is_free_first():
     lanes = lanes_of([card("a:1"), card("b:1")], [])
-    assert done_in_s(1_000, before=[], lanes=lanes) == pytest.approx(1)
-    assert done_in_s(1_000, before=[100_000], lanes=lanes) == pytest.approx(1)
-    assert done_in_s(1_000, before=[100_000, 10_000, 10_000], lanes=lanes) == pytest.approx(4 + 4 + 1)
+    assert done_in_s(Picture(1_000), before=[], lanes=lanes) == pytest.approx(1)
+    assert done_in_s(Picture(1_000), before=[Picture(100_000)], lanes=lanes) == pytest.approx(1)
+    assert done_in_s(
+        Picture(1_000), before=[Picture(100_000), Picture(10_000), Picture(10_000)], lanes=lanes
+    ) == pytest.approx(4 + 4 + 1)
 
 
 def test_a_quicker_worker_counts_for_what_it_is():
     quick = tuple((pixels, seconds / 10) for pixels, seconds in TABLE)
     lanes = lanes_of([card("slow:1"), card("quick:1", table=quick)], [])
-    assert done_in_s(10_000, before=[100_000], lanes=lanes) == pytest.approx(0.4)
+    assert done_in_s(Picture(10_000), before=[Picture(100_000)], lanes=lanes) == pytest.approx(0.4)
 
 
 def test_what_is_left_of_a_running_job_is_waited_for():
-    running = [Running(worker="a:1", pixels=100_000, progress=0.75), Running(worker="gone:1", pixels=10**6, progress=0)]
-    assert done_in_s(1_000, before=[], lanes=lanes_of([card("a:1")], running)) == pytest.approx(40 / 4 + 1)
+    running = [
+        Running(worker="a:1", picture=Picture(100_000), progress=0.75),
+        Running(worker="gone:1", picture=Picture(10**6), progress=0),
+    ]
+    assert done_in_s(Picture(1_000), before=[], lanes=lanes_of([card("a:1")], running)) == pytest.approx(40 / 4 + 1)
 
 
 def test_workers_of_one_host_and_device_take_turns_and_others_do_not():
-    running = [Running(worker="a:1", pixels=100_000, progress=0.5), Running(worker="a:2", pixels=10_000, progress=0)]
+    running = [
+        Running(worker="a:1", picture=Picture(100_000), progress=0.5),
+        Running(worker="a:2", picture=Picture(10_000), progress=0),
+    ]
     shared = lanes_of([card("a:1"), card("a:2")], running)
-    assert done_in_s(1_000, before=[], lanes=shared) == pytest.approx(20 + 4 + 1)
+    assert done_in_s(Picture(1_000), before=[], lanes=shared) == pytest.approx(20 + 4 + 1)
     apart = lanes_of([card("a:1"), card("a:2", device="cuda:0")], running)
-    assert done_in_s(1_000, before=[], lanes=apart) == pytest.approx(4 + 1)
+    assert done_in_s(Picture(1_000), before=[], lanes=apart) == pytest.approx(4 + 1)
 
 
 def test_without_anything_to_measure_by_there_is_no_number():
-    assert done_in_s(1_000, before=[1], lanes=lanes_of([], [])) is None
-    assert done_in_s(1_000, before=[1], lanes=lanes_of([card("old:1", table=())], [])) is None
+    assert done_in_s(Picture(1_000), before=[Picture(1)], lanes=lanes_of([], [])) is None
+    assert done_in_s(Picture(1_000), before=[Picture(1)], lanes=lanes_of([card("old:1", table=())], [])) is None
