@@ -17,6 +17,7 @@ setup: $(VENV)/.ready ## install what is needed into .venv
 # torch first and alone: where its own index does not answer, pip falls back on the default one after a moment.
 $(VENV)/.ready: $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Restora needs Python 3.11 or newer; try: make PYTHON=python3.12 ...")'
+	@echo "Setting up .venv: torch and some eighty packages, 1.5 GB on disk; that takes minutes, during which pip says nothing"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-deps --retries 2 --timeout 10 $(addprefix --extra-index-url ,$(TORCH_INDEX)) \
 		$$(grep '^torch==' requirements.txt) 2>/dev/null || true
@@ -57,7 +58,7 @@ bench: weights ## what is fast, as a table with ratios; some ten minutes
 	@$(BIN)/python -m benchmarks.engine
 
 bench-quality: weights ## what is good: PSNR, SSIM and colours beside bicubic and Lanczos
-	@$(BIN)/python -m benchmarks.quality
+	@$(BIN)/python -m benchmarks.quality $(if $(PICTURES),--pictures "$(PICTURES)")
 
 train-smoke: setup ## train a small network for some minutes: it has to learn, and to resume bit for bit
 	@$(BIN)/python -m training smoke $(if $(PICTURES),--pictures "$(PICTURES)")
