@@ -143,6 +143,8 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
 def _ready(source: _Source) -> _Source:
     if source.png:
         source.png.check_palette()
+    if source.format == "JPEG":
+        jpeg.watch_scans(source.data, source.image)
     if source.format != "TIFF":
         return source
     tiff.check_parts(source.image)
