@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.decoding import DecodeLimits, decode_here
+from models.decoding.canvas import as_stored
 from models.errors import DamagedImage, ImageTooLarge, UnsupportedFormat
 from models.picture import Picture
 from tests.models.toys import noise, saved
@@ -120,25 +121,64 @@ def planes(levels: NDArray[np.uint8] | NDArray[np.uint16], order: Order = "<", *
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("rows", [6, 2])
-def test_separate_planes_of_16_bits_are_the_picture_in_8(order: Order, rows: int) -> None:
+@pytest.mark.parametrize("compression", [1, DEFLATE])
+def test_separate_planes_of_16_bits_keep_them(compression: int, order: Order, rows: int) -> None:
     levels = noise(6, 9, 3, dtype=np.uint16)
-    data = tiff(planes(levels, order, rows=rows), order, **{**rgb_tags(levels, planar=2), "t278": rows})
-    np.testing.assert_array_equal(read(data).pixels, levels >> 8)
+    strips = planes(levels, order, rows=rows)
+    packed = [zlib.compress(strip) for strip in strips] if compression == DEFLATE else strips
+    data = tiff(packed, order, **{**rgb_tags(levels, planar=2), "t278": rows, "t259": compression})
+    picture = read(data)
+    np.testing.assert_array_equal(picture.pixels, levels)
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_separate_planes_of_differences_are_the_picture(order: Order) -> None:
+    levels = noise(6, 9, 3, dtype=np.uint16)
+    differences = np.diff(levels, axis=1, prepend=np.zeros((6, 1, 3), np.uint16))  # predictor 2, to 16 bits
+    strips = [zlib.compress(strip) for strip in planes(differences, order)]
+    data = tiff(strips, order, **{**rgb_tags(levels, planar=2), "t259": DEFLATE, "t317": 2})
+    np.testing.assert_array_equal(read(data).pixels, levels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_separate_planes_of_16_bits_are_upright(orientation: int) -> None:
+    upright = noise(6, 9, 3, dtype=np.uint16)
+    stored = np.empty((9, 6, 3) if orientation > 4 else (6, 9, 3), np.uint16)
+    stored[...] = as_stored(upright, orientation)
+    data = tiff(planes(stored), **rgb_tags(stored, planar=2), t274=orientation)
+    np.testing.assert_array_equal(read(data).pixels, upright)
+
+
+def test_separate_planes_of_16_bits_in_tiles_keep_them() -> None:
+    levels = noise(32, 32, 3, dtype=np.uint16)
+    tiles = [
+        levels[top : top + 16, left : left + 16, plane].tobytes()
+        for plane in range(3) for top in (0, 16) for left in (0, 16)
+    ]  # fmt: skip
+    data = as_tiles(tiff(tiles, **rgb_tags(levels, planar=2), t322=16, t323=16))
+    np.testing.assert_array_equal(read(data).pixels, levels)
+
+
+def test_separate_planes_of_16_bits_that_are_all_the_same_are_gray() -> None:
+    gray = noise(6, 9, dtype=np.uint16)
+    levels = np.stack([gray] * 3, axis=-1)
+    np.testing.assert_array_equal(read(tiff(planes(levels), **rgb_tags(levels, planar=2))).pixels, gray)
 
 
 def test_separate_planes_of_16_bits_in_two_pages_are_the_first_picture() -> None:
     levels = noise(6, 9, 3, dtype=np.uint16)
     first = page(planes(levels), 8, following=True, **rgb_tags(levels, planar=2))
     picture = read(head() + first + page(planes(levels), 8 + len(first), **rgb_tags(levels, planar=2)))
-    np.testing.assert_array_equal(picture.pixels, levels >> 8)
+    np.testing.assert_array_equal(picture.pixels, levels)
     assert picture.notices == ("first_frame_only",)
 
 
 def test_separate_planes_of_16_bits_keep_their_alpha() -> None:
     levels = noise(6, 9, 4, dtype=np.uint16)
     picture = read(tiff(planes(levels), **rgb_tags(levels, planar=2), t338=2))
-    np.testing.assert_array_equal(picture.pixels, levels[..., :3] >> 8)
-    np.testing.assert_array_equal(picture.alpha, levels[..., 3] >> 8)
+    np.testing.assert_array_equal(picture.pixels, levels[..., :3])
+    np.testing.assert_array_equal(picture.alpha, levels[..., 3])
 
 
 def test_separate_planes_of_8_bits_are_the_picture() -> None:
