@@ -20,7 +20,7 @@ from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
 from models.decoding.colour import Converter, fits_16_bit
 from models.decoding.description import date_taken, dpi, exif_orientation
 from models.decoding.limits import DecodeLimits
-from models.decoding.sniff import sniff
+from models.decoding.sniff import RAW, refusal, sniff
 from models.decoding.wide import read_16_bit, samples_16_bit
 from models.errors import DamagedImage, ImageTooComplex, ImageTooLarge
 from models.picture import FOREIGN_ERRORS, Picture
@@ -109,6 +109,8 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
 
 def _check_header(data: bytes, format_: str, limits: DecodeLimits) -> tuple[int, int] | None:
     """Refuse what can be refused before a library sees it; the answer is what the colours are called by number."""
+    if format_ == "TIFF" and tiff.is_camera_raw(data):
+        raise refusal(RAW)
     if format_ == "JPEG":
         _check_jpeg(data, limits)
     elif format_ == "WEBP" and (size_wh := webp.webp_size(data)):

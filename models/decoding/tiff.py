@@ -22,6 +22,10 @@ OF_EACH_PLANE = (
 )  # fmt: skip
 REDUCED, MASK = 1, 4  # bits of the subfile type
 WHITE_IS_ZERO, SEPARATE, UNCOMPRESSED, OLD_JPEG = 0, 2, 1, 6  # values
+SUB_TABLES, DNG_VERSION = 330, 50706
+OF_SENSORS = {32803, 34892}  # photometric: an array of colour filters, linear but not developed
+INTEGERS = {3: ("H", 2), 4: ("I", 4), 13: ("I", 4), 16: ("Q", 8), 18: ("Q", 8)}  # by the number of their type
+MAX_TABLES, MAX_ENTRIES = 32, 1000  # looked at to tell raw files
 MAX_PREVIEWS = 16  # in front of the picture
 
 # Grays of its own kinds in the other order of bytes, or with white as zero; Pillow's table of modes lacks them.
@@ -61,6 +65,52 @@ def open_tiff(data: bytes) -> tuple[bytes, Image.Image]:
         data = _with_picture_first(data, image)
         image = Image.open(io.BytesIO(data), formats=("TIFF",))
     return data, image
+
+
+def is_camera_raw(data: bytes) -> bool:
+    """Whether what starts like a TIFF is a camera's raw file, in which a picture is no more than a preview.
+
+    Such files say so at their start (Canon's), by the version of DNG that they follow, or by pixels that are a
+    sensor's: of one colour each (ISO 12234-2), or not yet developed.
+    """
+    if data[8:10] == b"CR":
+        return True
+    order = "<" if data[:2] == b"II" else ">"
+    is_big = data[2:4] in {b"+\0", b"\0+"}
+    first = _number(data, 8, order + "Q") if is_big else _number(data, 4, order + "I")
+    waiting, seen = [first], set[int]()
+    while waiting and len(seen) < MAX_TABLES:
+        at = waiting.pop()
+        if at and at not in seen:
+            seen.add(at)
+            table, following = _table(data, at, order, is_big=is_big)
+            if DNG_VERSION in table or OF_SENSORS & {*table.get(PHOTOMETRIC, ())}:
+                return True
+            waiting += [following, *table.get(SUB_TABLES, ())]
+    return False
+
+
+def _table(data: bytes, at: int, order: str, *, is_big: bool) -> tuple[dict[int, tuple[int, ...]], int]:
+    """The numbers of a table that tell raw files, by tag, and the offset of the table that follows; 0: none."""
+    count, size, head = (_number(data, at, order + "Q"), 20, 8) if is_big else (_number(data, at, order + "H"), 12, 2)
+    values: dict[int, tuple[int, ...]] = {}
+    for entry in range(at + head, at + head + size * min(count, MAX_ENTRIES), size):
+        tag, kind = _number(data, entry, order + "H"), _number(data, entry + 2, order + "H")
+        if tag not in {PHOTOMETRIC, SUB_TABLES, DNG_VERSION}:
+            continue
+        many = min(_number(data, entry + 4, order + ("Q" if is_big else "I")), MAX_TABLES)
+        letter, width = INTEGERS.get(kind, ("B", 1))
+        inside = entry + (12 if is_big else 8)
+        if many * width > (8 if is_big else 4):
+            inside = _number(data, inside, order + ("Q" if is_big else "I"))
+        values[tag] = tuple(_number(data, inside + index * width, order + letter) for index in range(many))
+    return values, _number(data, at + head + size * count, order + ("Q" if is_big else "I"))
+
+
+def _number(data: bytes, at: int, kind: str) -> int:
+    """A number of the file; 0 behind its end."""
+    there = at + struct.calcsize(kind) <= len(data)
+    return int(struct.unpack_from(kind, data, at)[0]) if there else 0
 
 
 def gray_scale(image: Image.Image) -> GrayScale:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -11,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.decoding import DecodeLimits, decode_here
+from models.decoding import DecodeLimits, Decoder, decode_here
 from models.decoding.canvas import as_stored
-from models.errors import DamagedImage, ImageTooLarge, UnsupportedFormat
+from models.errors import CameraRaw, DamagedImage, ImageError, ImageTooLarge, UnsupportedFormat
 from models.picture import Picture
 from tests.models.toys import noise, saved
 
@@ -236,6 +237,45 @@ def as_tiles(data: bytes) -> bytes:
             entries[number] = struct.pack("<H", number) + data[at + 2 : at + 12]
     table = struct.pack("<H", len(entries)) + b"".join(entries[number] for number in sorted(entries)) + bytes(4)
     return data[:8] + table.ljust(2 + 12 * count + 4, b"\0") + data[8 + 2 + 12 * count + 4 :]
+
+
+def raw_files() -> dict[str, bytes]:
+    """As cameras arrange them: a small picture first, what the sensor saw in a table of its own or behind."""
+    preview, sensor = noise(2, 3, 3), noise(6, 8, dtype=np.uint16)
+    plain = rgb_tags(preview) | {"t254": 1}
+    of_sensor = gray_tags(sensor, photometric=1) | {"t262": 32803}
+    files = {"CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + page([preview.tobytes()], 16, **rgb_tags(preview))}
+    for order in ("<", ">"):
+        first = page([preview.tobytes()], 8, order, **plain, t330=0)
+        behind = page([sensor.tobytes()], 8 + len(first), order, **of_sensor)
+        # The pointer to the sub-table, which ``page`` writes with 16 bits, is a long one in cameras' files.
+        entry = struct.pack(order + "HHI", 330, 3, 1)
+        pointing = first.replace(entry + bytes(4), struct.pack(order + "HHII", 330, 4, 1, 8 + len(first)))
+        assert pointing != first
+        files[f"NEF or ARW {order}"] = head(order) + pointing + behind
+    files["PEF"] = tiff([sensor.tobytes()], **of_sensor)
+    files["DNG"] = tiff([preview.tobytes()], **plain, t50706=(1, 4))
+    files["DNG, linear"] = tiff([preview.tobytes()], **{**rgb_tags(preview), "t262": 34892})
+    return files
+
+
+@pytest.mark.parametrize("kind", raw_files())
+def test_the_preview_in_a_raw_file_of_a_camera_is_not_taken_for_the_picture(kind: str) -> None:
+    with pytest.raises(CameraRaw, match="a raw picture of a camera; export it as JPEG, PNG or TIFF"):
+        read(raw_files()[kind])
+
+
+@pytest.mark.parametrize("kind", raw_files())
+def test_a_raw_file_that_is_cut_off_anywhere_is_an_error_of_ours_or_its_preview(kind: str) -> None:
+    data = raw_files()[kind]
+    for length in range(4, len(data), 3):
+        with suppress(ImageError):
+            assert read(data[:length]).size_wh == (3, 2)
+
+
+def test_a_raw_file_is_known_as_one_outside_the_process_that_decodes() -> None:
+    with Decoder() as decoder, pytest.raises(CameraRaw, match="a raw picture of a camera"):
+        decoder.decode(raw_files()["DNG"], DecodeLimits())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
