@@ -17,7 +17,7 @@ from pillow_heif import register_heif_opener
 
 from models.decoding import boxes, jpeg, png, profiles, tiff, webp
 from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
-from models.decoding.colour import Converter, fits_16_bit
+from models.decoding.colour import Converter, kept_with_16_bit
 from models.decoding.description import date_taken, dpi, exif_orientation
 from models.decoding.limits import DecodeLimits
 from models.decoding.sniff import RAW, refusal, sniff
@@ -173,8 +173,7 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
         image.info["transparency"] *= 255 // (2**source.png.depth - 1)  # Pillow spreads the grays, but not this one
     resolution, taken = dpi(image, turned=orientation > 4), date_taken(image)
     profile = source.profile
-    canvas, ignored = _canvas(source, profile, orientation, allocate)
-    kept = profile if canvas.pixels.dtype == np.uint16 and not ignored else None
+    canvas, kept, ignored = _canvas(source, profile, orientation, allocate)
     if canvas.is_neutral and not kept:
         canvas.narrow()
     lost = ignored or _has_lost_profile(source)
@@ -207,14 +206,21 @@ def _has_lost_profile(source: _Source) -> bool:
     return source.format == "JPEG" and not source.profile and jpeg.has_profile(source.data)
 
 
-def _canvas(source: _Source, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:
-    """The pixels, and whether a profile had to be ignored."""
-    wide = None
+def _canvas(
+    source: _Source, profile: bytes | None, orientation: int, allocate: Allocate
+) -> tuple[Canvas, bytes | None, bool]:
+    """The pixels, the profile they still are in, and whether one had to be ignored."""
+    canvas, ignored = None, False
     if samples_16_bit(source.image, source.png):
-        wide = read_16_bit(source.data, source.image, source.png, orientation, allocate)
-    if wide is None:
-        return _converted(source.image, profile, orientation, allocate)
-    return wide, bool(profile) and not fits_16_bit(profile or b"", is_gray=wide.pixels.ndim == 2)
+        canvas = read_16_bit(source.data, source.image, source.png, orientation, allocate)
+    if canvas is None:
+        canvas, ignored = _converted(source.image, profile, orientation, allocate)
+    if not profile or canvas.pixels.dtype != np.uint16:
+        return canvas, None, ignored
+    try:
+        return canvas, kept_with_16_bit(profile, is_gray=canvas.pixels.ndim == 2), False
+    except FOREIGN_ERRORS:
+        return canvas, None, True
 
 
 def _converted(image: Image.Image, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:
