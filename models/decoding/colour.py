@@ -20,6 +20,7 @@ OPAQUE_MODES = {"L": "L", "RGB": "RGB", "1": "L", "YCbCr": "RGB", "RGBX": "RGB",
 ALPHA_MODES = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 WIDE_GRAYS = {"I;16", "I;16L", "I;16B", "I;16N"}
 FULL = 65535  # the brightest level of 16 bits
+ANEW = "save it anew as PNG or JPEG, or as an ordinary TIFF of 8 or 16 bits a colour"
 NEUTRAL = 2  # levels; how far a profile for colours may spread red, green and blue of a gray
 
 
@@ -147,7 +148,7 @@ def _target(image: Image.Image) -> tuple[str, bool]:
     if image.mode in ALPHA_MODES:
         return ALPHA_MODES[image.mode][:-1], True
     if image.mode not in OPAQUE_MODES:
-        raise UnsupportedFormat(f"a {image.format} of the kind {image.mode} is not read here")
+        raise UnsupportedFormat(f"a {image.format} of the kind {image.mode} is not read here; {ANEW}")
     return OPAQUE_MODES[image.mode], see_through and image.mode in {"1", "L", "RGB"}
 
 

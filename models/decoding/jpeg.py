@@ -13,6 +13,7 @@ from PIL import Image
 from models.decoding import scans
 from models.errors import UnsupportedFormat
 
+ANEW = "save it anew as an ordinary JPEG or PNG"
 SOI, SOS, EOI = 0xD8, 0xDA, 0xD9
 APP2, PROFILE = 0xE2, b"ICC_PROFILE\0"
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers; 0xF7 is JPEG-LS
@@ -44,11 +45,13 @@ class Frame:
     def check(self) -> None:
         """Refuse kinds that libjpeg does not read, or Pillow does not ask it for."""
         if self.kind not in HUFFMAN | ARITHMETIC | LOSSLESS:
-            raise UnsupportedFormat("a JPEG file of this kind (JPEG-LS, or in several sizes) is not read here")
+            raise UnsupportedFormat(f"a JPEG file of this kind (JPEG-LS, or in several sizes) is not read here; {ANEW}")
         if self.depth != 8:
-            raise UnsupportedFormat(f"a JPEG file of {self.depth} bits is not read here, only of 8")
+            raise UnsupportedFormat(f"a JPEG file of {self.depth} bits is not read here, only of 8; {ANEW}")
         if self.channels not in {1, 3, 4}:
-            raise UnsupportedFormat(f"a JPEG file of {self.channels} channels is not read here, only of 1, 3 and 4")
+            raise UnsupportedFormat(
+                f"a JPEG file of {self.channels} channels is not read here, only of 1, 3 and 4; {ANEW}"
+            )
 
 
 def frame(data: bytes) -> Frame | None:

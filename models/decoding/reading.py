@@ -15,14 +15,14 @@ import numpy as np
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from models.decoding import boxes, jpeg, png, profiles, tiff, webp
+from models.decoding import boxes, colour, jpeg, png, profiles, tiff, webp
 from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
 from models.decoding.colour import Converter, kept_with_16_bit
 from models.decoding.description import date_taken, dpi, exif_orientation
 from models.decoding.limits import DecodeLimits
 from models.decoding.sniff import RAW, refusal, sniff
 from models.decoding.wide import read_16_bit, samples_16_bit
-from models.errors import DamagedImage, ImageTooComplex, ImageTooLarge
+from models.errors import DamagedImage, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 from models.picture import FOREIGN_ERRORS, Picture
 
 DECODING_THREADS = 2  # of the AV1 and HEVC decoders; each takes memory of its own
@@ -101,6 +101,8 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
     except MemoryError as exc:
         raise ImageTooLarge("the header of the picture asks for more memory than there is") from exc
     except UnidentifiedImageError as exc:
+        if format_ == "TIFF" and tiff.says_what_it_is(data):
+            raise UnsupportedFormat(f"a TIFF of this kind is not read here; {colour.ANEW}") from exc
         raise DamagedImage(f"the file starts like {format_}, but its header is damaged or of an unknown kind") from exc
     except FOREIGN_ERRORS as exc:
         raise DamagedImage(f"the header of the {format_} file is damaged: {_one_line(exc)}") from exc

@@ -25,7 +25,8 @@ WHITE_IS_ZERO, SEPARATE, UNCOMPRESSED, OLD_JPEG = 0, 2, 1, 6  # values
 SUB_TABLES, DNG_VERSION = 330, 50706
 OF_SENSORS = {32803, 34892}  # photometric: an array of colour filters, linear but not developed
 INTEGERS = {3: ("H", 2), 4: ("I", 4), 13: ("I", 4), 16: ("Q", 8), 18: ("Q", 8)}  # by the number of their type
-MAX_TABLES, MAX_ENTRIES = 32, 1000  # looked at to tell raw files
+LOOKED_AT = {PHOTOMETRIC, SUB_TABLES, DNG_VERSION, WIDTH, HEIGHT, STRIP_OFFSETS, TILE_OFFSETS}  # without Pillow
+MAX_TABLES, MAX_ENTRIES = 32, 1000  # of them
 MAX_PREVIEWS = 16  # in front of the picture
 
 # Grays of its own kinds in the other order of bytes, or with white as zero; Pillow's table of modes lacks them.
@@ -90,13 +91,22 @@ def is_camera_raw(data: bytes) -> bool:
     return False
 
 
+def says_what_it_is(data: bytes) -> bool:
+    """Whether a TIFF's first table is there with size and place of its pixels, so that only their kind is in doubt."""
+    order, is_big = ("<" if data[:2] == b"II" else ">"), data[2:4] in {b"+\0", b"\0+"}
+    at = _number(data, 8, order + "Q") if is_big else _number(data, 4, order + "I")
+    table, _ = _table(data, at, order, is_big=is_big)
+    parts = table.get(STRIP_OFFSETS) or table.get(TILE_OFFSETS) or (len(data),)
+    return bool(table.get(WIDTH) and table.get(HEIGHT)) and max(parts) < len(data)
+
+
 def _table(data: bytes, at: int, order: str, *, is_big: bool) -> tuple[dict[int, tuple[int, ...]], int]:
-    """The numbers of a table that tell raw files, by tag, and the offset of the table that follows; 0: none."""
+    """What of a table is looked at without Pillow, by tag, and the offset of the table that follows; 0: none."""
     count, size, head = (_number(data, at, order + "Q"), 20, 8) if is_big else (_number(data, at, order + "H"), 12, 2)
     values: dict[int, tuple[int, ...]] = {}
     for entry in range(at + head, at + head + size * min(count, MAX_ENTRIES), size):
         tag, kind = _number(data, entry, order + "H"), _number(data, entry + 2, order + "H")
-        if tag not in {PHOTOMETRIC, SUB_TABLES, DNG_VERSION}:
+        if tag not in LOOKED_AT:
             continue
         many = min(_number(data, entry + 4, order + ("Q" if is_big else "I")), MAX_TABLES)
         letter, width = INTEGERS.get(kind, ("B", 1))

@@ -239,6 +239,17 @@ def as_tiles(data: bytes) -> bytes:
     return data[:8] + table.ljust(2 + 12 * count + 4, b"\0") + data[8 + 2 + 12 * count + 4 :]
 
 
+@pytest.mark.parametrize(("dtype", "sample_format"), [(np.uint32, 1), (np.float32, 3), (np.float16, 3), (np.int16, 2)])
+def test_a_tiff_of_numbers_that_are_not_read_is_not_called_damaged(dtype: type, sample_format: int) -> None:
+    levels = np.ones((6, 9, 3), dtype)
+    tags = {**rgb_tags(noise(6, 9, 3)), "t258": (levels.itemsize * 8,) * 3, "t339": (sample_format,) * 3}
+    data = tiff([levels.tobytes()], **tags)
+    with pytest.raises(UnsupportedFormat, match="of this kind is not read here; save it anew as PNG or JPEG"):
+        read(data)
+    with pytest.raises(DamagedImage):  # its pixels are not there
+        read(data[: len(data) - levels.nbytes])
+
+
 def raw_files() -> dict[str, bytes]:
     """As cameras arrange them: a small picture first, what the sensor saw in a table of its own or behind."""
     preview, sensor = noise(2, 3, 3), noise(6, 8, dtype=np.uint16)
