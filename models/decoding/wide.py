@@ -5,6 +5,8 @@ Separate planes of a TIFF are read by Pillow, which knows one channel of 16 bits
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,12 @@ from models.decoding.canvas import STRIP, Allocate, Canvas, are_equal
 from models.decoding.colour import Strip
 from models.decoding.png import PngFile
 from models.picture import FOREIGN_ERRORS
+from models.pixels import Pixels
 
 BITS_PER_SAMPLE, PHOTOMETRIC, EXTRA_SAMPLES, SAMPLE_FORMAT = 258, 262, 338, 339  # TIFF tags
-RGB, NOT_PREMULTIPLIED = 2, 2  # values of two of them
+RGB = 2  # value of the photometric interpretation
+UNKNOWN, PREMULTIPLIED, NOT_PREMULTIPLIED = 0, 1, 2  # values of an extra sample
+FULL = 65535  # the largest level
 
 
 def samples_16_bit(image: Image.Image, png: PngFile | None) -> int:
@@ -31,10 +36,25 @@ def samples_16_bit(image: Image.Image, png: PngFile | None) -> int:
         bits = tuple(tags.get(BITS_PER_SAMPLE, (1,)))
         plain = set(bits) == {16} and set(tags.get(SAMPLE_FORMAT, (1,))) == {1}
         is_rgb = tags.get(PHOTOMETRIC) == RGB and len(bits) == 3 + len(tags.get(EXTRA_SAMPLES, ()))
-        has_fitting_alpha = len(bits) == 3 or tuple(tags[EXTRA_SAMPLES]) == (NOT_PREMULTIPLIED,)
+        has_fitting_alpha = len(bits) == 3 or _extra(image) in {UNKNOWN, PREMULTIPLIED, NOT_PREMULTIPLIED}
     except FOREIGN_ERRORS:
         return 0
     return len(bits) if plain and is_rgb and has_fitting_alpha else 0
+
+
+def _extra(image: Image.Image) -> int:
+    """What the fourth channel is."""
+    if image.format != "TIFF":
+        return NOT_PREMULTIPLIED
+    kinds = tuple(image.tag_v2.get(EXTRA_SAMPLES, ()))  # type: ignore[attr-defined]  # of the TIFF plugin's class
+    return int(kinds[0]) if len(kinds) == 1 else -1
+
+
+def _straight(colours: Pixels, alpha: Pixels) -> Pixels:
+    """Colours that were multiplied by their opacity, divided by it."""
+    opacity = np.maximum(alpha, 1)[..., None].astype(np.uint32)
+    divided: Pixels = np.minimum((colours.astype(np.uint32) * FULL + opacity // 2) // opacity, FULL).astype(np.uint16)
+    return divided
 
 
 def read_16_bit(
@@ -64,6 +84,9 @@ def read_16_bit(
         return None
     gray_that_hides = image.info.get("transparency") if levels.ndim == 2 else None
     hidden = gray_that_hides if isinstance(gray_that_hides, int) else None
+    extra = _extra(image)
+    if levels.ndim == 3 and extra == UNKNOWN:
+        levels = levels[..., :3]
     canvas = Canvas(
         (levels.shape[1], levels.shape[0]),
         orientation,
@@ -74,13 +97,17 @@ def read_16_bit(
     )
     for top in range(0, len(levels), STRIP):
         strip = _strip(levels[top : top + STRIP].astype(np.uint16, copy=False), is_gray=is_gray, hidden=hidden)
+        if extra == PREMULTIPLIED and strip.alpha is not None:
+            strip = replace(strip, colours=_straight(strip.colours, strip.alpha))
         canvas.write(top, strip.colours, strip.alpha, is_neutral=strip.is_neutral)
     return canvas
 
 
 def _of_planes(data: bytes, image: Image.Image, orientation: int, allocate: Allocate) -> Canvas:
     image.im = None  # type: ignore[assignment]  # as above
-    planes = tiff.planes_16_bit(data)
+    planes, extra = tiff.planes_16_bit(data), _extra(image)
+    if extra == UNKNOWN:
+        planes = planes[:3]
     width, height = planes[0].size
     canvas = Canvas(
         (width, height),
@@ -94,7 +121,9 @@ def _of_planes(data: bytes, image: Image.Image, orientation: int, allocate: Allo
         box = (0, top, width, min(top + STRIP, height))
         levels = np.stack([np.asarray(plane.crop(box)).astype(np.uint16) for plane in planes], axis=-1)
         alpha = levels[..., 3] if len(planes) == 4 else None
-        canvas.write(top, levels[..., :3], alpha, is_neutral=are_equal(levels[..., :3]))
+        colours = levels[..., :3]
+        straight = _straight(colours, alpha) if extra == PREMULTIPLIED and alpha is not None else colours
+        canvas.write(top, straight, alpha, is_neutral=are_equal(colours))
     return canvas
 
 

@@ -182,6 +182,31 @@ def test_separate_planes_of_16_bits_keep_their_alpha() -> None:
     np.testing.assert_array_equal(picture.alpha, levels[..., 3])
 
 
+@pytest.mark.parametrize("planar", [1, 2])
+def test_16_bit_colours_multiplied_by_their_opacity_are_divided_by_it(planar: int) -> None:
+    levels, opacity = noise(6, 9, 3, dtype=np.uint16), noise(6, 9, 1, dtype=np.uint16) // 2 + 32768
+    opacity[0, 0] = 0
+    product = np.rint(levels * (opacity / 65535)).astype(np.uint16)
+    both = np.concatenate([product, opacity], axis=2)
+    strips = planes(both) if planar == 2 else [both.tobytes()]
+    picture = read(tiff(strips, **rgb_tags(both, planar=planar), t338=1))
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha, opacity[..., 0])
+    assert picture.pixels.dtype == np.uint16
+    seen = opacity[..., 0] > 0
+    np.testing.assert_allclose(picture.pixels[seen].astype(int), levels[seen].astype(int), atol=1)
+    assert (picture.pixels[~seen] == 0).all()
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+def test_a_fourth_channel_of_16_bits_that_is_nothing_known_is_no_alpha(planar: int) -> None:
+    levels = noise(6, 9, 4, dtype=np.uint16)
+    strips = planes(levels) if planar == 2 else [levels.tobytes()]
+    picture = read(tiff(strips, **rgb_tags(levels, planar=planar), t338=0))
+    np.testing.assert_array_equal(picture.pixels, levels[..., :3])
+    assert picture.alpha is None
+
+
 def test_separate_planes_of_8_bits_are_the_picture() -> None:
     levels = noise(6, 9, 3)
     np.testing.assert_array_equal(read(tiff(planes(levels), **rgb_tags(levels, planar=2))).pixels, levels)
