@@ -17,6 +17,7 @@ RefusalCode = Literal[
     "animation",
     "video",
     "pdf",
+    "raw",
     "document",
     "text",
     "unknown_command",
@@ -63,10 +64,16 @@ TYPE_BY_EXTENSION = {
     "tif": "image/tiff",
     "tiff": "image/tiff",
     "pdf": "application/pdf",
-}
+    **dict.fromkeys(
+        ("3fr", "arw", "cr2", "cr3", "crw", "dng", "erf", "fff", "iiq", "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2",
+         "srw", "x3f"),
+        "image/x-raw",
+    ),
+}  # fmt: skip
 REFUSED_TYPES: dict[str, RefusalCode] = {
     "application/pdf": "pdf",
     "image/gif": "animation",
+    "image/x-raw": "raw",  # of cameras; few programs agree on any of their types
 }
 # What somebody says with a message. All else is what Telegram says about the chat: that something was pinned, that its
 # background is another one. Nobody expects an answer to that, and new kinds of it appear every few months.

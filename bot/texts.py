@@ -191,6 +191,10 @@ class BotTexts(Texts):
             "animation": self._("I cannot restore GIFs and other moving pictures. Please send a still picture."),
             "video": self._("I cannot restore videos. Please send a single picture, for example a screenshot of one."),
             "pdf": self._("I cannot restore PDF files. Please send the page as a PNG, JPEG or WebP picture."),
+            "raw": self._(
+                "This is a camera's raw file, which I cannot develop. Please export it as a JPEG, PNG or TIFF picture"
+                " and send that."
+            ),
             "document": self._(
                 "I cannot restore this kind of file. Please send a JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP picture."
             ),

@@ -3,6 +3,7 @@
 RestorationError               everything raised on purpose
 ├── ImageError                 the picture is at fault: tell the user, never retry
 │   ├── UnsupportedFormat
+│   │   └── CameraRaw
 │   ├── ImageTooLarge
 │   ├── ImageTooComplex
 │   ├── DamagedImage
@@ -45,6 +46,12 @@ class UnsupportedFormat(ImageError):
     """The bytes are no picture, or one of a kind that is not read here."""
 
     code = "unsupported_format"
+
+
+class CameraRaw(UnsupportedFormat):
+    """The light that a camera's sensor saw, of which a picture has yet to be made."""
+
+    code = "camera_raw"
 
 
 class ImageTooLarge(ImageError):

@@ -14,6 +14,7 @@ OutputFormat = Literal["auto", "png", "jpeg", "webp"]
 MAX_TILE = 4096  # px; activations of a larger window fill tens of gigabytes
 MAX_OVERLAP = 512  # px; several times what any of the networks looks at
 MAX_BORDER = 512
+BORDER = 10  # px; RealESRGANer's
 LARGEST = 1e100  # of any number; far beyond any use
 MAX_FACES = 1000  # numbers beyond are no faces
 PATIENCE_S = 10.0  # two cores with bfloat16 do 400x300 with RealESRGAN_x4plus in it, a GPU what people send as photos
@@ -76,7 +77,7 @@ class RestoreOptions:
     patience_s: float | None = PATIENCE_S
     tile: int | None = None
     overlap: int | None = None
-    border: int = 10
+    border: int = BORDER
     placement: Placement = "streamed"
 
     def __post_init__(self) -> None:

@@ -100,6 +100,10 @@ class Texts:
             "unsupported_format": self._(
                 "This file is not a picture I can read. Please send a JPEG, PNG, WebP, HEIC, AVIF, TIFF or BMP picture."
             ),
+            "camera_raw": self._(
+                "This is a camera's raw file, which I cannot develop. Please export it as a JPEG, PNG or TIFF picture"
+                " and send that."
+            ),
             "damaged_image": self._(
                 "This picture is damaged or incomplete. Please send it once more from the original."
             ),

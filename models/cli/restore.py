@@ -22,7 +22,7 @@ from models.cli.files import Names, beginning, files_under, is_there, looks_like
 from models.cli.folder import add_folder_option
 from models.cli.process import prepare_process, say_starting
 from models.errors import OptionsError, RestorationError, UnsupportedFormat
-from models.options import MAX_FACES, PATIENCE_S
+from models.options import BORDER, MAX_FACES, PATIENCE_S
 from models.registry import DEFAULT_PARSER, DENOISE_PARTNERS
 from models.weights import WeightsStore
 
@@ -40,7 +40,8 @@ FORMATS: dict[str, OutputFormat] = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpe
 FAILED = 1
 FLAGS = {"patience_s": "patience", "max_output_bytes": "max-bytes"}  # of options that have another name there
 DIGITS = re.compile(r"\d{1,9}")  # int() has a limit of its own, far beyond any face
-# What a recipe says itself, or what its saying so makes void; the machine's own are compared with it.
+# What a recipe says itself, or what its saying so makes void; the machine's own are compared with it. None of them has
+# a default for argparse, so that one that was given, be it with its usual value, is told from one that was not.
 SAID_BY_RECIPE = (
     "outscale", "denoise", "strength", "faces", "pick", "leave", "colour_lock", "max_seconds", "patience", "max_bytes",
     "tile", "overlap", "border", "format",
@@ -89,7 +90,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="strength of face restoration, 0: none (default: as the bot has it, where its weights are)",
     )
     parser.add_argument("--pick", type=face_numbers, metavar="N,N", help="only these faces, as the preview counts them")
-    parser.add_argument("--leave", type=face_numbers, default=(), metavar="N,N", help="all faces but these")
+    parser.add_argument("--leave", type=face_numbers, metavar="N,N", help="all faces but these")
     parser.add_argument("--faces-preview", type=Path, metavar="PNG", help="write IN with its faces numbered, too")
     parser.add_argument(
         "--faces-masks",
@@ -100,7 +101,6 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--colour-lock",
         action=argparse.BooleanOptionalAction,
-        default=True,
         help="hold the colours to those of the input (default); --no-colour-lock: the bare network",
     )
     parser.add_argument("--max-seconds", type=float, metavar="S", help="time the planner has to keep to (default: any)")
@@ -108,8 +108,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--patience",
         type=float,
         metavar="S",
-        default=PATIENCE_S,
-        help="the best model if it needs no longer than this, else the everyday one (default: %(default)g)",
+        help=f"the best model if it needs no longer than this, else the everyday one (default: {PATIENCE_S:g})",
     )
     parser.add_argument("--max-bytes", type=int, metavar="N", help="largest result that will do (default: any)")
     parser.add_argument("--recipe", type=Path, metavar="FILE", help="follow the recipe of this result, or JSON file")
@@ -118,22 +117,19 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="default: the cores this process may use")
     parser.add_argument("--tile", type=int, metavar="N", help="width of a slab and rows at a time, 0: all at once")
     parser.add_argument("--overlap", type=int, metavar="N", help="pixels beside a slab that only the network sees")
-    parser.add_argument(
-        "--border", type=int, default=10, metavar="N", help="pixels to reflect the picture by (default: %(default)s)"
-    )
+    parser.add_argument("--border", type=int, metavar="N", help=f"pixels to reflect the picture by (default: {BORDER})")
     parser.add_argument("--format", choices=("auto", "png", "jpeg", "webp"), help="default: what OUT is called")
     add_folder_option(parser, "--weights-dir")
     parser.add_argument("--json", action="store_true", help="one JSON object a picture")
-    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error, default=parser.get_default))
+    parser.set_defaults(run=lambda args: run(args, usage_error=parser.error))
 
 
-def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any], default: Callable[[str], Any]) -> int:
+def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any]) -> int:
     """Restore what ``args`` names; the exit status.
 
     Args:
         args: of the parser.
         usage_error: told what is wrong with the call; does not return.
-        default: the value of an option that was not given, by its name.
 
     Raises:
         RestorationError: the one picture, the model, the device or an option is at fault.
@@ -146,7 +142,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any], default:
         usage_error(complaint)
     if not there:
         raise OptionsError(f"{source} is not there")
-    if complaint := complain_of_faces(args) or complain_of_recipe(args, default):
+    if complaint := complain_of_faces(args) or complain_of_recipe(args):
         usage_error(complaint)
     say_starting()
     prepare_process()
@@ -180,7 +176,7 @@ def run(args: argparse.Namespace, *, usage_error: Callable[[str], Any], default:
     target = None if args.output.is_dir() else args.output
     out, restored = restore_file(restorer, source, target or args.output, options, Names(source), whole=target)
     report(source, out, restored)
-    say_who_was_not_there(args.leave, len(restored.faces))
+    say_who_was_not_there(args.leave or (), len(restored.faces))
     return 0
 
 
@@ -202,21 +198,22 @@ def wishes_of(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
 
 
 def _options(args: argparse.Namespace, *, by_weights: bool) -> RestoreOptions:
-    return models.RestoreOptions(
-        outscale=args.outscale,
-        denoise=None if by_weights else args.denoise,
-        strength=args.strength,
-        faces=args.faces,
-        faces_picked=args.pick,
-        faces_left_out=args.leave,
-        colour_lock=args.colour_lock,
-        max_seconds=args.max_seconds,
-        patience_s=args.patience,
-        max_output_bytes=args.max_bytes,
-        tile=args.tile,
-        overlap=args.overlap,
-        border=args.border,
-    )
+    wishes = {
+        "outscale": args.outscale,
+        "denoise": None if by_weights else args.denoise,
+        "strength": args.strength,
+        "faces": args.faces,
+        "faces_picked": args.pick,
+        "faces_left_out": args.leave,
+        "colour_lock": args.colour_lock,
+        "max_seconds": args.max_seconds,
+        "patience_s": args.patience,
+        "max_output_bytes": args.max_bytes,
+        "tile": args.tile,
+        "overlap": args.overlap,
+        "border": args.border,
+    }
+    return models.RestoreOptions(**{name: wish for name, wish in wishes.items() if wish is not None})
 
 
 def follow(args: argparse.Namespace) -> None:
@@ -316,7 +313,7 @@ def complain_of_faces(args: argparse.Namespace) -> str | None:
     """What is wrong with the wishes for faces; None if nothing is."""
     if args.faces == 0 and (args.pick or args.leave):
         return "--faces 0 restores no face, so there is nothing to --pick or to --leave"
-    if args.pick and set(args.pick) <= set(args.leave):
+    if args.pick and set(args.pick) <= set(args.leave or ()):
         return "--leave names every face that --pick does, so that none is restored"
     if args.faces_preview and (complaint := complain_of_preview(args.faces_preview, args.input, args.output)):
         return complaint
@@ -325,10 +322,10 @@ def complain_of_faces(args: argparse.Namespace) -> str | None:
     )
 
 
-def complain_of_recipe(args: argparse.Namespace, default: Callable[[str], Any]) -> str | None:
+def complain_of_recipe(args: argparse.Namespace) -> str | None:
     """Which options a recipe leaves no room for; None if there are none."""
-    given = [name for name in SAID_BY_RECIPE if args.recipe and getattr(args, name) != default(name)]
-    flags = ", ".join(f"--{name.replace('_', '-')}" for name in given).replace("--colour", "--no-colour")
+    given = [name for name in SAID_BY_RECIPE if args.recipe and getattr(args, name) is not None]
+    flags = ", ".join(f"--{'no-' * (getattr(args, name) is False)}{name.replace('_', '-')}" for name in given)
     return f"--recipe says all of that, so leave out {flags}" if given else None
 
 

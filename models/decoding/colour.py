@@ -10,6 +10,7 @@ from PIL import Image, ImageCms
 
 from models.decoding.canvas import are_equal
 from models.decoding.printing import offset_profile
+from models.decoding.profiles import gray_profile
 from models.decoding.tiff import GrayScale, gray_scale
 from models.errors import UnsupportedFormat
 from models.picture import FOREIGN_ERRORS
@@ -19,6 +20,7 @@ OPAQUE_MODES = {"L": "L", "RGB": "RGB", "1": "L", "YCbCr": "RGB", "RGBX": "RGB",
 ALPHA_MODES = {"LA": "LA", "La": "LA", "RGBA": "RGBA", "RGBa": "RGBA", "PA": "RGBA"}
 WIDE_GRAYS = {"I;16", "I;16L", "I;16B", "I;16N"}
 FULL = 65535  # the brightest level of 16 bits
+ANEW = "save it anew as PNG or JPEG, or as an ordinary TIFF of 8 or 16 bits a colour"
 NEUTRAL = 2  # levels; how far a profile for colours may spread red, green and blue of a gray
 
 
@@ -40,6 +42,8 @@ class Strip:
 class Converter:
     """From the mode and profile of one image to sRGB; a profile that does not work is ignored.
 
+    Grays of 16 bits stay in theirs, see :func:`kept_with_16_bit`.
+
     Args:
         image: loaded; its mode and its transparency decide.
         profile: ICC, if the file has one.
@@ -55,9 +59,7 @@ class Converter:
         self._transform: ImageCms.ImageCmsTransform | None = None
         self._keeps_grays = True
         self._gray_scale = gray_scale(image) if self.mode == "I;16" else GrayScale()
-        if profile and self.mode == "I;16":
-            self.ignored_profile = not fits_16_bit(profile, is_gray=True)
-        elif profile:
+        if profile and self.mode != "I;16":
             self._use(profile)
         if self._transform is None and self.mode in {"LAB", "CMYK"}:
             usual = ImageCms.createProfile("LAB") if self.mode == "LAB" else io.BytesIO(offset_profile())
@@ -116,13 +118,24 @@ def _full_range(levels: Pixels, scale: GrayScale) -> Pixels:
     return ((levels.astype(np.uint32) * FULL + scale.white // 2) // scale.white).astype(np.uint16)
 
 
-def fits_16_bit(profile: bytes, *, is_gray: bool) -> bool:
-    """Whether a profile can stay with pixels of 16 bits: it can be read, and a PNG of such colours may carry it."""
-    try:
-        space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
-    except FOREIGN_ERRORS:
-        return False
-    return bool(space == ("GRAY" if is_gray else "RGB "))
+def kept_with_16_bit(profile: bytes, *, is_gray: bool) -> bytes | None:
+    """The profile that pixels of 16 bits stay in; None where that is sRGB.
+
+    Args:
+        profile: of the file. One for colours becomes one for its grays where the picture is gray, since a PNG of
+            grays cannot carry it.
+        is_gray: the picture has one channel.
+
+    Raises:
+        ValueError: it cannot stay with them.
+        Exception: it cannot be read, see ``FOREIGN_ERRORS``.
+    """
+    space = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.xcolor_space
+    if is_gray and space == "RGB ":
+        return gray_profile(profile)
+    if space != ("GRAY" if is_gray else "RGB "):
+        raise ValueError(f"a profile for {space}")
+    return profile
 
 
 def _target(image: Image.Image) -> tuple[str, bool]:
@@ -135,7 +148,7 @@ def _target(image: Image.Image) -> tuple[str, bool]:
     if image.mode in ALPHA_MODES:
         return ALPHA_MODES[image.mode][:-1], True
     if image.mode not in OPAQUE_MODES:
-        raise UnsupportedFormat(f"a {image.format} of the kind {image.mode} is not read here")
+        raise UnsupportedFormat(f"a {image.format} of the kind {image.mode} is not read here; {ANEW}")
     return OPAQUE_MODES[image.mode], see_through and image.mode in {"1", "L", "RGB"}
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from models.decoding import scans
 from models.errors import UnsupportedFormat
 
+ANEW = "save it anew as an ordinary JPEG or PNG"
 SOI, SOS, EOI = 0xD8, 0xDA, 0xD9
 APP2, PROFILE = 0xE2, b"ICC_PROFILE\0"
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # SOF markers; 0xF7 is JPEG-LS
@@ -43,11 +45,13 @@ class Frame:
     def check(self) -> None:
         """Refuse kinds that libjpeg does not read, or Pillow does not ask it for."""
         if self.kind not in HUFFMAN | ARITHMETIC | LOSSLESS:
-            raise UnsupportedFormat("a JPEG file of this kind (JPEG-LS, or in several sizes) is not read here")
+            raise UnsupportedFormat(f"a JPEG file of this kind (JPEG-LS, or in several sizes) is not read here; {ANEW}")
         if self.depth != 8:
-            raise UnsupportedFormat(f"a JPEG file of {self.depth} bits is not read here, only of 8")
+            raise UnsupportedFormat(f"a JPEG file of {self.depth} bits is not read here, only of 8; {ANEW}")
         if self.channels not in {1, 3, 4}:
-            raise UnsupportedFormat(f"a JPEG file of {self.channels} channels is not read here, only of 1, 3 and 4")
+            raise UnsupportedFormat(
+                f"a JPEG file of {self.channels} channels is not read here, only of 1, 3 and 4; {ANEW}"
+            )
 
 
 def frame(data: bytes) -> Frame | None:
@@ -94,7 +98,7 @@ def check_end(data: bytes, image: Image.Image) -> None:
     libjpeg fills such a picture with gray and only warns, which nobody hears. So one that ends in just this gray is
     decoded twice more, at an eighth of its size: the second time with something in front of its end. Of a whole
     picture that is not looked at. Arithmetic coding may leave out zeros at its end, so nothing is said about it.
-    Nor does a progressive picture end in gray that has its coarse passes and lacks only details.
+    Details that a picture in several scans lacks leave no gray; for those there is :func:`watch_scans`.
 
     Args:
         data: the file.
@@ -106,13 +110,34 @@ def check_end(data: bytes, image: Image.Image) -> None:
     last = image.getpixel((image.width - 1, image.height - 1))
     if not set(last if isinstance(last, tuple) else (last,)) <= MISSING:
         return
-    end = next((at - 2 for marker, at in _markers(data) if marker == EOI), None)
-    found = frame(data)
-    if end is None or found is None or found.kind not in HUFFMAN:
+    end = _huffman_end(data)
+    if end is None:
         return
     pixels = memoryview(data)[:end]
     if not np.array_equal(_small(pixels, b"\xff\xd9"), _small(pixels, PADDING, b"\xff\xd9")):
         raise ValueError("the picture ends before its last rows")
+
+
+def watch_scans(data: bytes, image: Image.Image) -> None:
+    """Let the loading of a picture in several scans end with ValueError where it stops within the last of them.
+
+    A file that ends properly behind one of its scans, be it a coarse one, is a whole picture: viewers show it so.
+
+    Args:
+        data: the file.
+        image: opened from it, not loaded yet.
+    """
+    end = _huffman_end(data)
+    if end is not None and count_scans(data, enough=1) > 1:
+        scans.watch(image, data, end)
+
+
+def _huffman_end(data: bytes) -> int | None:
+    """Offset of the marker that ends the pixels; None where none does, or they are coded in another way."""
+    found = frame(data)
+    if found is None or found.kind not in HUFFMAN:
+        return None
+    return next((at - 2 for marker, at in _markers(data) if marker == EOI), None)
 
 
 def _small(*parts: bytes | memoryview) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -37,6 +37,9 @@ DIFFUSE_WHITE = 203.0  # cd/m²; ITU-R BT.2408
 HLG_PEAK = 1000.0  # cd/m²; nominal
 KNEE = 0.6  # of our white; linear light above it is rolled off
 CURVE_POINTS = 4096
+MAX_TAGS = 100  # of a profile
+SAME_CODE = 1 / 512  # of the range of code values; tables of sRGB are rounded
+PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}  # of the kinds of curves, in their order
 
 D50 = np.array([0.9642, 1.0, 0.8249])
 BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
@@ -70,6 +73,68 @@ def measured_profile(gamma: int | None, chromaticities: tuple[float, ...] | None
     if not has_curve and not is_wide:
         return None
     return _display_profile(columns if columns is not None and is_wide else colorants(BT709), curve)
+
+
+@lru_cache(maxsize=16)
+def gray_profile(profile: bytes) -> bytes | None:
+    """The ICC profile of the grays of a profile for colours; None where they are those of sRGB.
+
+    Args:
+        profile: ICC, of three primaries and one curve, as those of screens and cameras are.
+
+    Raises:
+        ValueError: it is none such: it has tables, or a curve for each colour.
+        struct.error: it is cut off.
+    """
+    count = min(struct.unpack_from(">I", profile, 128)[0], MAX_TAGS)
+    entries = [struct.unpack_from(">4sII", profile, 132 + 12 * index) for index in range(count)]
+    tags = {name: profile[at : at + length] for name, at, length in entries}
+    curves = {tags.get(name) for name in (b"rTRC", b"gTRC", b"bTRC")}
+    curve = curves.pop()
+    if curve is None or curves or b"A2B0" in tags:
+        raise ValueError("a profile without one curve for all colours")
+    code = np.linspace(0.0, 1.0, CURVE_POINTS)
+    light = np.clip(_described(curve, code), 0.0, 1.0)
+    if not np.isfinite(light).all():
+        raise ValueError("a curve that is not finite")
+    if np.abs(srgb_code(light) - code).max() < SAME_CODE:
+        return None
+    return icc_profile("mntr", "GRAY", "XYZ ", {b"kTRC": _trc(light)})
+
+
+def _described(curve: bytes, code: Floats) -> Floats:
+    """Linear light of code values by a curve tag (ICC.1, curveType and parametricCurveType)."""
+    if curve[:4] == b"para":
+        return _by_formula(curve, code)
+    if curve[:4] != b"curv":
+        raise ValueError("a curve of an unknown kind")
+    count = struct.unpack_from(">I", curve, 8)[0]
+    if count == 0:
+        return code
+    if count == 1:
+        gamma: int = struct.unpack_from(">H", curve, 12)[0]
+        return code ** (gamma / 256)
+    table = np.frombuffer(curve, ">u2", count, 12) / 65535
+    light: Floats = np.interp(code, np.linspace(0.0, 1.0, count), table)
+    return light
+
+
+def _by_formula(curve: bytes, code: Floats) -> Floats:
+    names = PARAMETERS.get(struct.unpack_from(">H", curve, 8)[0])
+    if names is None:
+        raise ValueError("a curve of an unknown kind")
+    numbers: tuple[int, ...] = struct.unpack_from(f">{len(names)}i", curve, 12)
+    given = {"a": 1.0} | {name: number / 65536 for name, number in zip(names, numbers, strict=True)}
+    a, b, c, d, e, f, g = (given.get(name, 0.0) for name in "abcdefg")
+    power = np.maximum(a * code + b, 0.0) ** g
+    if "d" not in names:  # the same constant on both sides of where the power begins
+        return power + c
+    return np.where(code >= d, power + e, c * code + f)
+
+
+def srgb_code(light: Floats) -> Floats:
+    """Code values in sRGB of linear light, both in [0, 1]."""
+    return np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def _sound_colorants(chromaticities: tuple[float, ...]) -> Floats | None:

@@ -15,14 +15,14 @@ import numpy as np
 from PIL import AvifImagePlugin, Image, UnidentifiedImageError
 from pillow_heif import register_heif_opener
 
-from models.decoding import boxes, jpeg, png, profiles, tiff, webp
+from models.decoding import boxes, colour, jpeg, png, profiles, tiff, webp
 from models.decoding.canvas import STRIP, Allocate, Canvas, private_memory
-from models.decoding.colour import Converter, fits_16_bit
+from models.decoding.colour import Converter, kept_with_16_bit
 from models.decoding.description import date_taken, dpi, exif_orientation
 from models.decoding.limits import DecodeLimits
-from models.decoding.sniff import sniff
+from models.decoding.sniff import RAW, refusal, sniff
 from models.decoding.wide import read_16_bit, samples_16_bit
-from models.errors import DamagedImage, ImageTooComplex, ImageTooLarge
+from models.errors import DamagedImage, ImageTooComplex, ImageTooLarge, UnsupportedFormat
 from models.picture import FOREIGN_ERRORS, Picture
 
 DECODING_THREADS = 2  # of the AV1 and HEVC decoders; each takes memory of its own
@@ -101,6 +101,8 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
     except MemoryError as exc:
         raise ImageTooLarge("the header of the picture asks for more memory than there is") from exc
     except UnidentifiedImageError as exc:
+        if format_ == "TIFF" and tiff.says_what_it_is(data):
+            raise UnsupportedFormat(f"a TIFF of this kind is not read here; {colour.ANEW}") from exc
         raise DamagedImage(f"the file starts like {format_}, but its header is damaged or of an unknown kind") from exc
     except FOREIGN_ERRORS as exc:
         raise DamagedImage(f"the header of the {format_} file is damaged: {_one_line(exc)}") from exc
@@ -109,6 +111,8 @@ def _opened(data: bytes, limits: DecodeLimits) -> _Source:
 
 def _check_header(data: bytes, format_: str, limits: DecodeLimits) -> tuple[int, int] | None:
     """Refuse what can be refused before a library sees it; the answer is what the colours are called by number."""
+    if format_ == "TIFF" and tiff.is_camera_raw(data):
+        raise refusal(RAW)
     if format_ == "JPEG":
         _check_jpeg(data, limits)
     elif format_ == "WEBP" and (size_wh := webp.webp_size(data)):
@@ -143,6 +147,8 @@ def _frame_notice(source: _Source) -> tuple[str, ...]:
 def _ready(source: _Source) -> _Source:
     if source.png:
         source.png.check_palette()
+    if source.format == "JPEG":
+        jpeg.watch_scans(source.data, source.image)
     if source.format != "TIFF":
         return source
     tiff.check_parts(source.image)
@@ -169,8 +175,7 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
         image.info["transparency"] *= 255 // (2**source.png.depth - 1)  # Pillow spreads the grays, but not this one
     resolution, taken = dpi(image, turned=orientation > 4), date_taken(image)
     profile = source.profile
-    canvas, ignored = _canvas(source, profile, orientation, allocate)
-    kept = profile if canvas.pixels.dtype == np.uint16 and not ignored else None
+    canvas, kept, ignored = _canvas(source, profile, orientation, allocate)
     if canvas.is_neutral and not kept:
         canvas.narrow()
     lost = ignored or _has_lost_profile(source)
@@ -203,14 +208,21 @@ def _has_lost_profile(source: _Source) -> bool:
     return source.format == "JPEG" and not source.profile and jpeg.has_profile(source.data)
 
 
-def _canvas(source: _Source, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:
-    """The pixels, and whether a profile had to be ignored."""
-    wide = None
+def _canvas(
+    source: _Source, profile: bytes | None, orientation: int, allocate: Allocate
+) -> tuple[Canvas, bytes | None, bool]:
+    """The pixels, the profile they still are in, and whether one had to be ignored."""
+    canvas, ignored = None, False
     if samples_16_bit(source.image, source.png):
-        wide = read_16_bit(source.data, source.image, source.png, orientation, allocate)
-    if wide is None:
-        return _converted(source.image, profile, orientation, allocate)
-    return wide, bool(profile) and not fits_16_bit(profile or b"", is_gray=wide.pixels.ndim == 2)
+        canvas = read_16_bit(source.data, source.image, source.png, orientation, allocate)
+    if canvas is None:
+        canvas, ignored = _converted(source.image, profile, orientation, allocate)
+    if not profile or canvas.pixels.dtype != np.uint16:
+        return canvas, None, ignored
+    try:
+        return canvas, kept_with_16_bit(profile, is_gray=canvas.pixels.ndim == 2), False
+    except FOREIGN_ERRORS:
+        return canvas, None, True
 
 
 def _converted(image: Image.Image, profile: bytes | None, orientation: int, allocate: Allocate) -> tuple[Canvas, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 
-from models.errors import UnsupportedFormat
+from models.errors import CameraRaw, UnsupportedFormat
 
 READABLE = "PNG, JPEG, WebP, HEIC, AVIF, BMP, GIF and TIFF"
 NONE = "no picture that can be read here"
@@ -23,7 +23,8 @@ SIGNATURES = (
 )
 AVIF_BRANDS = {b"avif", b"avis"}
 HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1"}
-OTHER_BRANDS = {b"crx ": "a raw picture of a camera", b"M4A ": "a sound", b"M4B ": "a sound"}
+RAW = "a raw picture of a camera"
+OTHER_BRANDS = {b"crx ": RAW, b"M4A ": "a sound", b"M4B ": "a sound"}
 
 # What people send by mistake, in the words they know it by.
 OTHERS = (
@@ -39,7 +40,14 @@ OTHERS = (
     (b"\0\0\2\0\0\0", "a TGA picture"),  # a cursor would have no picture in it
     (b"\0\0\2\0", "a Windows cursor"),
     (b"MM\0+", "a BigTIFF picture of a kind that is rare"),  # big-endian; Pillow takes its header for another
-    (b"FUJIFILMCCD-RAW", "a raw picture of a camera"),
+    (b"FUJIFILMCCD-RAW", RAW),
+    (b"FOVb", RAW),
+    (b"\0MRM", RAW),
+    (b"IIRO", RAW),
+    (b"IIRS", RAW),
+    (b"MMOR", RAW),
+    (b"IIU\0", RAW),
+    (b"II\x1a\0\0\0HEAPCCDR", RAW),
     (b"gimp xcf", "a GIMP picture"),
     (b"PK\3\4", "a ZIP archive or an office document"),
     (b"Rar!", "an archive"),
@@ -69,7 +77,14 @@ def sniff(data: bytes) -> str:
         return "WEBP"
     if data[4:8] == b"ftyp":
         return _by_brand(data)
-    raise UnsupportedFormat(f"{NONE}: this seems to be {_other(data)}; {INSTEAD}")
+    raise refusal(_other(data))
+
+
+def refusal(words: str) -> UnsupportedFormat:
+    """What is raised for a file that seems to be what the words say."""
+    if words == RAW:
+        return CameraRaw(f"{NONE}: this seems to be {RAW}; export it as JPEG, PNG or TIFF; {INSTEAD}")
+    return UnsupportedFormat(f"{NONE}: this seems to be {words}; {INSTEAD}")
 
 
 def _by_brand(data: bytes) -> str:
@@ -80,8 +95,7 @@ def _by_brand(data: bytes) -> str:
         return "AVIF"
     if brands & HEIF_BRANDS:
         return "HEIF"
-    words = OTHER_BRANDS.get(data[8:12], "a video")
-    raise UnsupportedFormat(f"{NONE}: this seems to be {words}; {INSTEAD}")
+    raise refusal(OTHER_BRANDS.get(data[8:12], "a video"))
 
 
 def _other(data: bytes) -> str:

@@ -21,7 +21,13 @@ from models.picture import Picture
 
 KINDS: dict[str, type[ImageError]] = {
     kind.code: kind
-    for kind in (errors.UnsupportedFormat, errors.ImageTooLarge, errors.ImageTooComplex, errors.DamagedImage)
+    for kind in (
+        errors.UnsupportedFormat,
+        errors.CameraRaw,
+        errors.ImageTooLarge,
+        errors.ImageTooComplex,
+        errors.DamagedImage,
+    )
 }
 MAX_TEXT = 400  # characters of a message that are passed on
 

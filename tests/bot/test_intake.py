@@ -65,6 +65,9 @@ def test_a_picture_is_taken_whatever_nonsense_is_stated_about_its_type(name, med
     [
         ("a.jpg", "video/mp4", "video"),
         ("a.jpg", "application/pdf", "pdf"),
+        ("IMG_0001.CR2", "image/x-canon-cr2", "raw"),
+        ("DSC_0001.nef", "application/octet-stream", "raw"),
+        ("IMG_0001.DNG", "image/x-adobe-dng", "raw"),
         ("a.png", "image/gif; x=y", "animation"),
         ("a.gif", "binary/octet-stream", "animation"),
         ("a.zip", "application/zip", "document"),

@@ -31,6 +31,7 @@ def test_every_kind_of_error_has_a_code_of_its_own():
     ("kind", "code"),
     [
         (errors.UnsupportedFormat, "unsupported_format"),
+        (errors.CameraRaw, "camera_raw"),
         (errors.ImageTooLarge, "image_too_large"),
         (errors.ImageTooComplex, "image_too_complex"),
         (errors.DamagedImage, "damaged_image"),

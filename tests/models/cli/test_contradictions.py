@@ -26,6 +26,9 @@ def old(tmp_path: Path) -> Path:
         (["--no-colour-lock"], "leave out --no-colour-lock"),
         (["--pick", "1"], "leave out --pick"),
         (["--max-bytes", "9000", "--patience", "1"], "leave out --patience, --max-bytes"),
+        (["--border", "10", "--patience", "10"], "leave out --patience, --border"),
+        (["--colour-lock"], "leave out --colour-lock"),
+        (["--format", "auto"], "leave out --format"),
     ],
 )
 def test_what_a_recipe_settles_is_not_to_be_asked_for(
@@ -93,3 +96,18 @@ def test_a_value_out_of_range_is_told_by_the_name_that_it_was_given_by(
 def test_the_model_of_a_recipe_may_be_named_again(weights: Path, old: Path) -> None:
     assert RECIPE["model"] == MODEL
     assert restore(weights, old, old.with_name("new.png"), "--recipe", old.with_name("recipe")) == 0
+
+
+def test_auto_beside_a_recipe_leaves_to_it_what_it_says(weights: Path, old: Path) -> None:
+    wishes = ["--model", "auto", "--device", "auto", "--dtype", "auto"]
+    follow = ["restore", str(old), str(old.with_name("new.png")), "--recipe", str(old.with_name("recipe"))]
+    assert main([*follow, "--weights-dir", str(weights), *wishes]) == 0
+
+
+def test_help_says_what_is_done_without_an_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["restore", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert "(default: 10)" in words.partition("--border")[2]
+    assert "the everyday one (default: 10)" in words
+    assert "those of the input (default)" in words

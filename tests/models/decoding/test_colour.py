@@ -15,7 +15,8 @@ from PIL import Image, ImageCms
 from models.decoding import DecodeLimits, boxes, decode_here
 from models.decoding.canvas import turn
 from models.decoding.printing import offset_profile
-from models.decoding.profiles import profile_of
+from models.decoding.profiles import BT709 as BT709_POINTS
+from models.decoding.profiles import colorants, icc_profile, profile_of
 from models.picture import Picture
 from tests.models.toys import noise, png, saved
 
@@ -194,3 +195,83 @@ def test_a_transparent_gray_is_transparent_at_every_depth(depth: int, levels: in
 
 def chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def gray_16(profile: bytes) -> tuple[NDArray[np.uint16], bytes]:
+    """Levels, and a PNG of them with a profile."""
+    levels = noise(5, 6, dtype=np.uint16)
+    encoded = cv2.imencode(".png", levels)[1].tobytes()
+    return levels, with_chunk(encoded, b"iCCP", b"name\0\0" + zlib.compress(profile))
+
+
+def with_curves(*curves: bytes) -> bytes:
+    """A profile of sRGB's primaries and the curves of red, green and blue."""
+    columns = np.rint(colorants(BT709_POINTS) * 65536).astype(">i4")
+    tags = {
+        name: b"XYZ \0\0\0\0" + columns[:, index].tobytes() for index, name in enumerate((b"rXYZ", b"gXYZ", b"bXYZ"))
+    }
+    return icc_profile("mntr", "RGB ", "XYZ ", {**tags, **dict(zip((b"rTRC", b"gTRC", b"bTRC"), curves, strict=True))})
+
+
+def power(*numbers: float) -> bytes:
+    """A curve by a formula, of the kind that takes so many numbers."""
+    kind = {1: 0, 3: 1, 4: 2, 5: 3, 7: 4}[len(numbers)]
+    return b"para\0\0\0\0" + struct.pack(f">HH{len(numbers)}i", kind, 0, *(round(65536 * each) for each in numbers))
+
+
+def table(*entries: int) -> bytes:
+    return b"curv\0\0\0\0" + struct.pack(f">I{len(entries)}H", len(entries), *entries)
+
+
+@pytest.mark.parametrize(
+    "profile", [ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(), profile_of(P3, SRGB_CURVE)]
+)
+def test_a_16_bit_gray_loses_nothing_by_a_profile_whose_grays_are_those_of_srgb(profile: bytes) -> None:
+    levels, data = gray_16(profile)
+    picture = read(data)
+    np.testing.assert_array_equal(picture.pixels, levels)
+    assert (picture.notices, picture.profile, picture.tagged) == ((), None, True)
+
+
+CURVES = {
+    "straight": table(),
+    "gamma": table(round(2.2 * 256)),
+    "table": table(0, 9000, 30000, 65535),
+    "power": power(1.8),
+    "power from a point": power(2.2, 0.9, 0.1),
+    "power on a step": power(2.2, 0.9, 0.1, 0.01),
+    "power behind a line": power(2.222, 0.91, 0.09, 0.2222, 0.081),
+    "power behind a line, on steps": power(2.2, 0.9, 0.1, 0.1, 0.05, 0.001, 0.002),
+}
+
+
+@pytest.mark.parametrize("kind", CURVES)
+def test_a_16_bit_gray_keeps_the_curve_of_a_profile_for_colours(kind: str) -> None:
+    profile = with_curves(*[CURVES[kind]] * 3)
+    levels, data = gray_16(profile)
+    picture = read(data)
+    np.testing.assert_array_equal(picture.pixels, levels)
+    assert picture.notices == ()
+    assert picture.profile is not None
+    assert ImageCms.ImageCmsProfile(io.BytesIO(picture.profile)).profile.xcolor_space == "GRAY"
+    at, length = struct.unpack_from(">II", picture.profile, picture.profile.index(b"kTRC") + 4)
+    # Compared as colours: of grays in 8 bits Little CMS is off by up to ten levels in the shadows.
+    ramp = [(level,) * 3 for level in range(256)]
+    same = with_curves(*[picture.profile[at : at + length]] * 3)
+    np.testing.assert_allclose(converted(same, *ramp), converted(profile, *ramp), atol=1)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        with_curves(table(), table(), table(512)),
+        with_curves(*[b"none"] * 3),
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes(),
+        offset_profile(),
+    ],
+)
+def test_a_profile_that_does_not_say_what_a_16_bit_gray_is_is_ignored_and_said_so(profile: bytes) -> None:
+    levels, data = gray_16(profile)
+    picture = read(data)
+    np.testing.assert_array_equal(picture.pixels, levels)
+    assert (picture.notices, picture.profile) == (("profile_ignored",), None)

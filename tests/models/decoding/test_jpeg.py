@@ -15,6 +15,7 @@ from models.picture import Picture
 from tests.models.toys import noise, saved
 
 EOI = b"\xff\xd9"
+SMOOTH = np.asarray(Image.fromarray(noise(24, 32, 3)).resize((256, 192), Image.Resampling.BICUBIC))
 SCENE = np.kron(noise(12, 16, 3), np.ones((16, 16, 1), np.uint8))
 
 
@@ -61,6 +62,47 @@ def test_a_progressive_jpeg_without_the_rest_of_its_first_pass_is_refused() -> N
     data = saved(Image.fromarray(SCENE), "JPEG", progressive=True)
     with pytest.raises(DamagedImage, match="ends before its last rows"):
         read(cut(data, 0.05))
+
+
+def scan_ends(data: bytes) -> list[tuple[int, int]]:
+    """Where the pixels of each scan begin and end."""
+    starts = [
+        at + 2 + int.from_bytes(data[at + 2 : at + 4]) for at in (m.start() for m in re.finditer(b"\xff\xda", data))
+    ]
+    marker = re.compile(rb"\xff[\x01-\xcf\xd8-\xff]")
+    return [(start, found.start()) for start in starts if (found := marker.search(data, start))]
+
+
+@pytest.mark.parametrize("how", [{}, {"restart_marker_blocks": 20}, {"subsampling": 0}, {"quality": 95}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_progressive_jpeg_cut_off_in_any_pass_and_ended_is_refused(mode: str, how: dict[str, object]) -> None:
+    data = saved(Image.fromarray(SMOOTH).convert(mode), "JPEG", progressive=True, **how)
+    for start, stop in scan_ends(data):
+        for share in (0.1, 0.5, 0.8) if stop - start > 100 else ():  # there is next to nothing in the last two of CMYK
+            with pytest.raises(DamagedImage, match="ends before its last rows"):
+                read(data[: start + int((stop - start) * share)].rstrip(b"\xff") + EOI)
+
+
+@pytest.mark.parametrize("how", [{}, {"restart_marker_blocks": 20}, {"quality": 30}])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_progressive_jpeg_that_ends_properly_behind_any_of_its_passes_is_what_it_shows(
+    mode: str, how: dict[str, object]
+) -> None:
+    data = saved(Image.fromarray(SMOOTH).convert(mode), "JPEG", progressive=True, **how)
+    ends = [stop for _, stop in scan_ends(data)]
+    assert len(ends) >= 6
+    for stop in ends:
+        coarse = data[:stop] + EOI
+        with Image.open(io.BytesIO(coarse)) as image:
+            np.testing.assert_array_equal(read(coarse).pixels, np.asarray(image))
+        assert read(coarse).notices == ()
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.99])
+def test_a_progressive_jpeg_without_its_end_is_refused(share: float) -> None:
+    data = saved(Image.fromarray(SMOOTH), "JPEG", progressive=True)
+    with pytest.raises(DamagedImage):
+        read(data[: int(len(data) * share)])
 
 
 def test_a_jpeg_that_says_it_is_higher_than_its_pixels_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from typing import Literal
 
 import numpy as np
@@ -11,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.decoding import DecodeLimits, decode_here
-from models.errors import DamagedImage, ImageTooLarge, UnsupportedFormat
+from models.decoding import DecodeLimits, Decoder, decode_here
+from models.decoding.canvas import as_stored
+from models.errors import CameraRaw, DamagedImage, ImageError, ImageTooLarge, UnsupportedFormat
 from models.picture import Picture
 from tests.models.toys import noise, saved
 
@@ -120,25 +122,89 @@ def planes(levels: NDArray[np.uint8] | NDArray[np.uint16], order: Order = "<", *
 
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("rows", [6, 2])
-def test_separate_planes_of_16_bits_are_the_picture_in_8(order: Order, rows: int) -> None:
+@pytest.mark.parametrize("compression", [1, DEFLATE])
+def test_separate_planes_of_16_bits_keep_them(compression: int, order: Order, rows: int) -> None:
     levels = noise(6, 9, 3, dtype=np.uint16)
-    data = tiff(planes(levels, order, rows=rows), order, **{**rgb_tags(levels, planar=2), "t278": rows})
-    np.testing.assert_array_equal(read(data).pixels, levels >> 8)
+    strips = planes(levels, order, rows=rows)
+    packed = [zlib.compress(strip) for strip in strips] if compression == DEFLATE else strips
+    data = tiff(packed, order, **{**rgb_tags(levels, planar=2), "t278": rows, "t259": compression})
+    picture = read(data)
+    np.testing.assert_array_equal(picture.pixels, levels)
+    assert picture.notices == ()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_separate_planes_of_differences_are_the_picture(order: Order) -> None:
+    levels = noise(6, 9, 3, dtype=np.uint16)
+    differences = np.diff(levels, axis=1, prepend=np.zeros((6, 1, 3), np.uint16))  # predictor 2, to 16 bits
+    strips = [zlib.compress(strip) for strip in planes(differences, order)]
+    data = tiff(strips, order, **{**rgb_tags(levels, planar=2), "t259": DEFLATE, "t317": 2})
+    np.testing.assert_array_equal(read(data).pixels, levels)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_separate_planes_of_16_bits_are_upright(orientation: int) -> None:
+    upright = noise(6, 9, 3, dtype=np.uint16)
+    stored = np.empty((9, 6, 3) if orientation > 4 else (6, 9, 3), np.uint16)
+    stored[...] = as_stored(upright, orientation)
+    data = tiff(planes(stored), **rgb_tags(stored, planar=2), t274=orientation)
+    np.testing.assert_array_equal(read(data).pixels, upright)
+
+
+def test_separate_planes_of_16_bits_in_tiles_keep_them() -> None:
+    levels = noise(32, 32, 3, dtype=np.uint16)
+    tiles = [
+        levels[top : top + 16, left : left + 16, plane].tobytes()
+        for plane in range(3) for top in (0, 16) for left in (0, 16)
+    ]  # fmt: skip
+    data = as_tiles(tiff(tiles, **rgb_tags(levels, planar=2), t322=16, t323=16))
+    np.testing.assert_array_equal(read(data).pixels, levels)
+
+
+def test_separate_planes_of_16_bits_that_are_all_the_same_are_gray() -> None:
+    gray = noise(6, 9, dtype=np.uint16)
+    levels = np.stack([gray] * 3, axis=-1)
+    np.testing.assert_array_equal(read(tiff(planes(levels), **rgb_tags(levels, planar=2))).pixels, gray)
 
 
 def test_separate_planes_of_16_bits_in_two_pages_are_the_first_picture() -> None:
     levels = noise(6, 9, 3, dtype=np.uint16)
     first = page(planes(levels), 8, following=True, **rgb_tags(levels, planar=2))
     picture = read(head() + first + page(planes(levels), 8 + len(first), **rgb_tags(levels, planar=2)))
-    np.testing.assert_array_equal(picture.pixels, levels >> 8)
+    np.testing.assert_array_equal(picture.pixels, levels)
     assert picture.notices == ("first_frame_only",)
 
 
 def test_separate_planes_of_16_bits_keep_their_alpha() -> None:
     levels = noise(6, 9, 4, dtype=np.uint16)
     picture = read(tiff(planes(levels), **rgb_tags(levels, planar=2), t338=2))
-    np.testing.assert_array_equal(picture.pixels, levels[..., :3] >> 8)
-    np.testing.assert_array_equal(picture.alpha, levels[..., 3] >> 8)
+    np.testing.assert_array_equal(picture.pixels, levels[..., :3])
+    np.testing.assert_array_equal(picture.alpha, levels[..., 3])
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+def test_16_bit_colours_multiplied_by_their_opacity_are_divided_by_it(planar: int) -> None:
+    levels, opacity = noise(6, 9, 3, dtype=np.uint16), noise(6, 9, 1, dtype=np.uint16) // 2 + 32768
+    opacity[0, 0] = 0
+    product = np.rint(levels * (opacity / 65535)).astype(np.uint16)
+    both = np.concatenate([product, opacity], axis=2)
+    strips = planes(both) if planar == 2 else [both.tobytes()]
+    picture = read(tiff(strips, **rgb_tags(both, planar=planar), t338=1))
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha, opacity[..., 0])
+    assert picture.pixels.dtype == np.uint16
+    seen = opacity[..., 0] > 0
+    np.testing.assert_allclose(picture.pixels[seen].astype(int), levels[seen].astype(int), atol=1)
+    assert (picture.pixels[~seen] == 0).all()
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+def test_a_fourth_channel_of_16_bits_that_is_nothing_known_is_no_alpha(planar: int) -> None:
+    levels = noise(6, 9, 4, dtype=np.uint16)
+    strips = planes(levels) if planar == 2 else [levels.tobytes()]
+    picture = read(tiff(strips, **rgb_tags(levels, planar=planar), t338=0))
+    np.testing.assert_array_equal(picture.pixels, levels[..., :3])
+    assert picture.alpha is None
 
 
 def test_separate_planes_of_8_bits_are_the_picture() -> None:
@@ -196,6 +262,56 @@ def as_tiles(data: bytes) -> bytes:
             entries[number] = struct.pack("<H", number) + data[at + 2 : at + 12]
     table = struct.pack("<H", len(entries)) + b"".join(entries[number] for number in sorted(entries)) + bytes(4)
     return data[:8] + table.ljust(2 + 12 * count + 4, b"\0") + data[8 + 2 + 12 * count + 4 :]
+
+
+@pytest.mark.parametrize(("dtype", "sample_format"), [(np.uint32, 1), (np.float32, 3), (np.float16, 3), (np.int16, 2)])
+def test_a_tiff_of_numbers_that_are_not_read_is_not_called_damaged(dtype: type, sample_format: int) -> None:
+    levels = np.ones((6, 9, 3), dtype)
+    tags = {**rgb_tags(noise(6, 9, 3)), "t258": (levels.itemsize * 8,) * 3, "t339": (sample_format,) * 3}
+    data = tiff([levels.tobytes()], **tags)
+    with pytest.raises(UnsupportedFormat, match="of this kind is not read here; save it anew as PNG or JPEG"):
+        read(data)
+    with pytest.raises(DamagedImage):  # its pixels are not there
+        read(data[: len(data) - levels.nbytes])
+
+
+def raw_files() -> dict[str, bytes]:
+    """As cameras arrange them: a small picture first, what the sensor saw in a table of its own or behind."""
+    preview, sensor = noise(2, 3, 3), noise(6, 8, dtype=np.uint16)
+    plain = rgb_tags(preview) | {"t254": 1}
+    of_sensor = gray_tags(sensor, photometric=1) | {"t262": 32803}
+    files = {"CR2": b"II*\0\x10\0\0\0CR\2\0" + bytes(4) + page([preview.tobytes()], 16, **rgb_tags(preview))}
+    for order in ("<", ">"):
+        first = page([preview.tobytes()], 8, order, **plain, t330=0)
+        behind = page([sensor.tobytes()], 8 + len(first), order, **of_sensor)
+        # The pointer to the sub-table, which ``page`` writes with 16 bits, is a long one in cameras' files.
+        entry = struct.pack(order + "HHI", 330, 3, 1)
+        pointing = first.replace(entry + bytes(4), struct.pack(order + "HHII", 330, 4, 1, 8 + len(first)))
+        assert pointing != first
+        files[f"NEF or ARW {order}"] = head(order) + pointing + behind
+    files["PEF"] = tiff([sensor.tobytes()], **of_sensor)
+    files["DNG"] = tiff([preview.tobytes()], **plain, t50706=(1, 4))
+    files["DNG, linear"] = tiff([preview.tobytes()], **{**rgb_tags(preview), "t262": 34892})
+    return files
+
+
+@pytest.mark.parametrize("kind", raw_files())
+def test_the_preview_in_a_raw_file_of_a_camera_is_not_taken_for_the_picture(kind: str) -> None:
+    with pytest.raises(CameraRaw, match="a raw picture of a camera; export it as JPEG, PNG or TIFF"):
+        read(raw_files()[kind])
+
+
+@pytest.mark.parametrize("kind", raw_files())
+def test_a_raw_file_that_is_cut_off_anywhere_is_an_error_of_ours_or_its_preview(kind: str) -> None:
+    data = raw_files()[kind]
+    for length in range(4, len(data), 3):
+        with suppress(ImageError):
+            assert read(data[:length]).size_wh == (3, 2)
+
+
+def test_a_raw_file_is_known_as_one_outside_the_process_that_decodes() -> None:
+    with Decoder() as decoder, pytest.raises(CameraRaw, match="a raw picture of a camera"):
+        decoder.decode(raw_files()["DNG"], DecodeLimits())
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
