@@ -26,6 +26,7 @@ from models.faces.matching import edge_blur, luma
 from models.faces.pasting import FaceLayer, paste
 from models.faces.regions import around, crop_region, grouped
 from models.faces.report import Reason, Status
+from models.faces.threads import side_by_side, strips_of
 from models.pixels import Pixels
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,14 @@ class Kept:
     @classmethod
     def of(cls, picture: Pixels, region: Region) -> Kept:
         """Copy it."""
-        return cls(region, picture[region.slices].copy())
+        part = picture[region.slices]
+        pixels = np.empty_like(part, order="C")
+
+        def copy(rows: slice) -> None:
+            pixels[rows] = part[rows]
+
+        side_by_side(copy, strips_of(region.height))
+        return cls(region, pixels)
 
     def put_back(self, picture: Pixels) -> None:
         """Undo whatever happened to it."""

@@ -12,8 +12,7 @@ changed has a layer of nothing, and faces that overlap share their pixels in any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -41,6 +40,7 @@ from models.faces.regions import (
     share_seen,
     to_crop,
 )
+from models.faces.threads import side_by_side, strips_of
 from models.pixels import Pixels
 from models.planes import is_opaque
 
@@ -53,7 +53,6 @@ FINER = 1.25  # pixels of the picture per pixel of the crop: from here on it has
 QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution lie within so many deviations
 # Pixels of the crop per pixel of the picture: there and below, one pixel of so many a side shows all that changes.
 SLOW = ((2 / 7, 2), (1 / 7, 4))
-ROWS = 64  # of the picture, done at a time
 FAINTEST = 0.25  # opacity; what is fainter is changed less and less, for little of it was seen
 PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
 
@@ -83,14 +82,32 @@ class FaceLayer:
             return self.mask
         return np.asarray(_enlarged(self.mask, self.step)[: self.region.height, : self.region.width], np.uint8)
 
-    def rows(self, top: int, stop: int) -> Float32:
-        """The change of some rows of the region, in 1/128 of a level, a number for each pixel."""
+    def columns(self, rows: slice) -> slice:
+        """Of some rows of the region: nothing is changed beside them. A fifth of its rectangle lies around an oval."""
+        near = self._samples(rows, self.change.shape[0])
+        shown = shown_columns(self.mask[near])
+        if shown.start == shown.stop or self.step == 1:
+            return shown
+        return slice(self.step * max(0, shown.start - 1), min(self.step * (shown.stop + 1), self.region.width))
+
+    def part(self, rows: slice, columns: slice) -> Int16 | Float32:
+        """The change of a part of the region, in 1/128 of a level, a number for each pixel."""
+        near = tuple(map(self._samples, (rows, columns), self.change.shape))
         if self.step == 1:
-            return self.change[top:stop].astype(np.float32)
-        first, last = max(0, top // self.step - 1), -(-stop // self.step) + 1  # a row more, to interpolate with
-        enlarged = _enlarged(self.change[first:last].astype(np.float32), self.step)
-        start = first * self.step
-        return np.asarray(enlarged[top - start : stop - start, : self.region.width], np.float32)
+            return self.change[near]
+        enlarged = _enlarged(self.change[near].astype(np.float32), self.step)
+        inner = (
+            slice(wanted.start - there.start * self.step, wanted.stop - there.start * self.step)
+            for wanted, there in zip((rows, columns), near, strict=True)
+        )
+        return np.asarray(enlarged[tuple(inner)], np.float32)
+
+    def _samples(self, pixels: slice, count: int) -> slice:
+        """Those of ``change`` that rows or columns of the region are made of."""
+        if self.step == 1:
+            return pixels
+        # One more on either side, to interpolate with.
+        return slice(max(0, pixels.start // self.step - 1), min(count, -(-pixels.stop // self.step) + 1))
 
 
 def layer_bytes(samples: int, itemsize: int) -> int:
@@ -305,26 +322,29 @@ def _paste_group(
     depth = cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_16U
     level = float(np.iinfo(picture.dtype).max) / 255
     whole, strongest = around(*(layer.region for layer in layers)), max(strengths)
-    change = layers[0]
+    total: Int16 | None = None
     alone = _share(layers[0], (), left) if len(layers) == 1 else None
     if len(layers) > 1 or alone is not None:
         # Relative to the strongest, so that the same sum is added, more or less of it, when all strengths are changed.
         total = np.zeros((*whole.shape_hw, *picture.shape[2:]), np.int16)
         for layer, strength in zip(layers, strengths, strict=True):
-            part = layer.rows(0, layer.region.height)
+            part = layer.part(slice(0, layer.region.height), slice(0, layer.region.width)).astype(np.float32)
             share = _share(layer, [other for other in layers if other is not layer], left) if alone is None else alone
             if share is not None:
                 part *= share if part.ndim == 2 else share[..., None]
             part *= np.float32(strength / strongest)
             there = total[layer.region.seen_from(whole).slices]
             there[...] = cv2.add(there, part, dtype=cv2.CV_16S)
-        change = FaceLayer(affine=layers[0].affine, region=whole, mask=layers[0].mask, change=total)
     factor = level / UNITS * strongest / FULL_STRENGTH
     block = picture[whole.slices]
 
-    def add(strip: slice) -> None:
-        there = block[strip]
-        cv2.addWeighted(there, 1.0, change.rows(strip.start, strip.stop), factor, 0.0, dst=there, dtype=depth)
+    def add(rows: slice) -> None:
+        columns = layers[0].columns(rows) if total is None else slice(0, whole.width)
+        if columns.start == columns.stop:
+            return
+        there = block[rows, columns]
+        change = layers[0].part(rows, columns) if total is None else total[rows]
+        cv2.addWeighted(there, 1.0, change, factor, 0.0, dst=there, dtype=depth)
 
     side_by_side(add, strips_of(whole.height))
 
@@ -349,22 +369,6 @@ def _share(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]
         free = freedom(affine, region)
         share = free if share is None else np.asarray(share * free, np.float32)
     return share
-
-
-def strips_of(height: int) -> list[slice]:
-    """Rows that are done at a time, which stay in a processor's cache."""
-    return [slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS)]
-
-
-def side_by_side(work: Callable[[slice], None], strips: Sequence[slice]) -> None:
-    """Do the strips on as many threads as OpenCV may use; what they do must not touch what others do."""
-    threads = min(cv2.getNumThreads(), len(strips))
-    if threads < 2:
-        for strip in strips:
-            work(strip)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, strips))
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,33 +402,38 @@ class Views:
             region: of the picture.
             opacity: (h, w), in the levels of ``there``, which is seen before a middle gray; None: full.
         """
-        change = np.empty(there.shape, np.int16)
+        change = np.zeros(there.shape, np.int16)
         strips = strips_of(region.height)
         middle = strips[len(strips) // 2]
-        most = self._most_grain(there[middle], self._region_of(middle, region))
+        whole = slice(0, region.width)
+        most = self._most_grain(there[middle], self._region_of(middle, whole, region))
 
         def fill(rows: slice) -> None:
-            strip = self._region_of(rows, region)
+            columns = shown_columns(mask[rows])
+            if columns.start == columns.stop:
+                return
+            strip, part = self._region_of(rows, columns, region), np.s_[rows, columns]
             changed = self.changed(strip)
             levels = _without_last(changed)
             if self.coarse is not None:
-                old = self._fine(self.coarse, there[rows], strip)
+                old = self._fine(self.coarse, there[part], strip)
                 old -= np.clip(old, -most, most)
                 old *= cv2.extractChannel(changed, changed.shape[2] - 1)
                 levels -= old if levels.ndim == 2 else cv2.merge([old, old, old])
             if opacity is not None:
-                more = _magnified(opacity[rows])
+                more = _magnified(opacity[part])
                 levels *= more if levels.ndim == 2 else cv2.merge([more, more, more])
-            share = mask[rows]
+            share = mask[part]
             shares = share if levels.ndim == 2 else cv2.merge([share, share, share])
-            cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[rows], dtype=cv2.CV_16S)
+            cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[part], dtype=cv2.CV_16S)
 
         side_by_side(fill, strips)
         return change
 
     @staticmethod
-    def _region_of(rows: slice, region: Region) -> Region:
-        return Region(region.y + rows.start, region.x, rows.stop - rows.start, region.width)
+    def _region_of(rows: slice, columns: slice, region: Region) -> Region:
+        size = rows.stop - rows.start, columns.stop - columns.start
+        return Region(region.y + rows.start, region.x + columns.start, *size)
 
     def _most_grain(self, there: Pixels, strip: Region) -> float:
         """Level up to which fine detail is grain and stays, judged by the middle of the face.
@@ -445,6 +454,12 @@ class Views:
         level = 255 / float(np.iinfo(there.dtype).max)
         fine = cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F)
         return np.asarray(fine, np.float32)
+
+
+def shown_columns(mask: Mask) -> slice:
+    """The columns of some rows of a mask beside which nothing is to be seen; empty where nothing is at all."""
+    shown = np.flatnonzero(cv2.reduce(mask, 0, cv2.REDUCE_MAX))
+    return slice(int(shown[0]), int(shown[-1]) + 1) if shown.size else slice(0, 0)
 
 
 def _magnified(opacity: Pixels) -> Float32:
