@@ -1,4 +1,4 @@
-"""Work on a large map done on several threads at a time: OpenCV and NumPy let go of Python's lock while they calculate."""
+"""Work on large maps done on several threads: OpenCV and NumPy let go of Python's lock while they calculate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TypeVar
 import cv2
 
 Part = TypeVar("Part")
-One, Other = TypeVar("One"), TypeVar("Other")
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 ROWS = 64  # of the picture, done at a time
 
