@@ -53,6 +53,8 @@ FINER = 1.25  # pixels of the picture per pixel of the crop: from here on it has
 QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution lie within so many deviations
 # Pixels of the crop per pixel of the picture: there and below, one pixel of so many a side shows all that changes.
 SLOW = ((2 / 7, 2), (1 / 7, 4))
+# Of a picture, pasted at a time. Of more pixels (98,304) OpenCV makes parts for its threads while ours are all at work.
+PASTED_ROWS, PASTED_COLUMNS = 128, 704
 FAINTEST = 0.25  # opacity; what is fainter is changed less and less, for little of it was seen
 PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
 
@@ -82,32 +84,37 @@ class FaceLayer:
             return self.mask
         return np.asarray(_enlarged(self.mask, self.step)[: self.region.height, : self.region.width], np.uint8)
 
-    def columns(self, rows: slice) -> slice:
-        """Of some rows of the region: nothing is changed beside them. A fifth of its rectangle lies around an oval."""
-        near = self._samples(rows, self.change.shape[0])
-        shown = shown_columns(self.mask[near])
-        if shown.start == shown.stop or self.step == 1:
-            return shown
-        return slice(self.step * max(0, shown.start - 1), min(self.step * (shown.stop + 1), self.region.width))
-
     def part(self, rows: slice, columns: slice) -> Int16 | Float32:
         """The change of a part of the region, in 1/128 of a level, a number for each pixel."""
-        near = tuple(map(self._samples, (rows, columns), self.change.shape))
         if self.step == 1:
-            return self.change[near]
-        enlarged = _enlarged(self.change[near].astype(np.float32), self.step)
-        inner = (
-            slice(wanted.start - there.start * self.step, wanted.stop - there.start * self.step)
-            for wanted, there in zip((rows, columns), near, strict=True)
-        )
-        return np.asarray(enlarged[tuple(inner)], np.float32)
+            return self.change[rows, columns]
+        step = self.step  # and a sample more on every side, to interpolate with
+        top, left = max(0, rows.start // step - 1), max(0, columns.start // step - 1)
+        near = self.change[top : -(-rows.stop // step) + 1, left : -(-columns.stop // step) + 1]
+        enlarged = _enlarged(near.astype(np.float32), step)[rows.start - top * step :, columns.start - left * step :]
+        return np.asarray(enlarged[: rows.stop - rows.start, : columns.stop - columns.start], np.float32)
 
-    def _samples(self, pixels: slice, count: int) -> slice:
-        """Those of ``change`` that rows or columns of the region are made of."""
-        if self.step == 1:
-            return pixels
-        # One more on either side, to interpolate with.
-        return slice(max(0, pixels.start // self.step - 1), min(count, -(-pixels.stop // self.step) + 1))
+
+class Shown:
+    """Between which columns a layer shows anything, row by row. A fifth of a rectangle lies around its oval.
+
+    Args:
+        layer: whose step is not 1; else this takes as long as it spares.
+    """
+
+    def __init__(self, layer: FaceLayer) -> None:
+        shown = layer.mask > 0
+        rows, width = shown.any(axis=1), shown.shape[1]
+        self._starts = np.where(rows, shown.argmax(axis=1), width)
+        self._stops = np.where(rows, width - shown[:, ::-1].argmax(axis=1), 0)
+        self._step, self._width = layer.step, layer.region.width
+
+    def columns(self, rows: slice) -> slice:
+        """Of some rows of the region; nothing is to be seen beside these columns. Empty where nothing is at all."""
+        step = self._step  # and a sample more on every side, for what is between two of them is interpolated
+        near = slice(max(0, rows.start // step - 1), -(-rows.stop // step) + 1)
+        first, last = int(self._starts[near].min()), int(self._stops[near].max())
+        return slice(max(0, first - 1) * step, min(self._width, (last + 1) * step)) if last else slice(0, 0)
 
 
 def layer_bytes(samples: int, itemsize: int) -> int:
@@ -337,16 +344,17 @@ def _paste_group(
             there[...] = cv2.add(there, part, dtype=cv2.CV_16S)
     factor = level / UNITS * strongest / FULL_STRENGTH
     block = picture[whole.slices]
+    shown = Shown(layers[0]) if total is None and layers[0].step > 1 else None
 
     def add(rows: slice) -> None:
-        columns = layers[0].columns(rows) if total is None else slice(0, whole.width)
-        if columns.start == columns.stop:
-            return
-        there = block[rows, columns]
-        change = layers[0].part(rows, columns) if total is None else total[rows]
-        cv2.addWeighted(there, 1.0, change, factor, 0.0, dst=there, dtype=depth)
+        across = slice(0, whole.width) if shown is None else shown.columns(rows)
+        for first in range(across.start, across.stop, PASTED_COLUMNS):
+            columns = slice(first, min(first + PASTED_COLUMNS, across.stop))
+            there = block[rows, columns]
+            change = layers[0].part(rows, columns) if total is None else total[rows, columns]
+            cv2.addWeighted(there, 1.0, change, factor, 0.0, dst=there, dtype=depth)
 
-    side_by_side(add, strips_of(whole.height))
+    side_by_side(add, strips_of(whole.height, PASTED_ROWS))
 
 
 def _share(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]) -> Float32 | None:
@@ -402,38 +410,33 @@ class Views:
             region: of the picture.
             opacity: (h, w), in the levels of ``there``, which is seen before a middle gray; None: full.
         """
-        change = np.zeros(there.shape, np.int16)
+        change = np.empty(there.shape, np.int16)
         strips = strips_of(region.height)
         middle = strips[len(strips) // 2]
-        whole = slice(0, region.width)
-        most = self._most_grain(there[middle], self._region_of(middle, whole, region))
+        most = self._most_grain(there[middle], self._region_of(middle, region))
 
         def fill(rows: slice) -> None:
-            columns = shown_columns(mask[rows])
-            if columns.start == columns.stop:
-                return
-            strip, part = self._region_of(rows, columns, region), np.s_[rows, columns]
+            strip = self._region_of(rows, region)
             changed = self.changed(strip)
             levels = _without_last(changed)
             if self.coarse is not None:
-                old = self._fine(self.coarse, there[part], strip)
+                old = self._fine(self.coarse, there[rows], strip)
                 old -= np.clip(old, -most, most)
                 old *= cv2.extractChannel(changed, changed.shape[2] - 1)
                 levels -= old if levels.ndim == 2 else cv2.merge([old, old, old])
             if opacity is not None:
-                more = _magnified(opacity[part])
+                more = _magnified(opacity[rows])
                 levels *= more if levels.ndim == 2 else cv2.merge([more, more, more])
-            share = mask[part]
+            share = mask[rows]
             shares = share if levels.ndim == 2 else cv2.merge([share, share, share])
-            cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[part], dtype=cv2.CV_16S)
+            cv2.multiply(levels, shares, scale=UNITS / 255, dst=change[rows], dtype=cv2.CV_16S)
 
         side_by_side(fill, strips)
         return change
 
     @staticmethod
-    def _region_of(rows: slice, columns: slice, region: Region) -> Region:
-        size = rows.stop - rows.start, columns.stop - columns.start
-        return Region(region.y + rows.start, region.x + columns.start, *size)
+    def _region_of(rows: slice, region: Region) -> Region:
+        return Region(region.y + rows.start, region.x, rows.stop - rows.start, region.width)
 
     def _most_grain(self, there: Pixels, strip: Region) -> float:
         """Level up to which fine detail is grain and stays, judged by the middle of the face.
@@ -454,12 +457,6 @@ class Views:
         level = 255 / float(np.iinfo(there.dtype).max)
         fine = cv2.addWeighted(bright, level, coarse(region), -1, 0, dtype=cv2.CV_32F)
         return np.asarray(fine, np.float32)
-
-
-def shown_columns(mask: Mask) -> slice:
-    """The columns of some rows of a mask beside which nothing is to be seen; empty where nothing is at all."""
-    shown = np.flatnonzero(cv2.reduce(mask, 0, cv2.REDUCE_MAX))
-    return slice(int(shown[0]), int(shown[-1]) + 1) if shown.size else slice(0, 0)
 
 
 def _magnified(opacity: Pixels) -> Float32:

@@ -15,9 +15,9 @@ Other = TypeVar("Other")
 ROWS = 64  # of the picture, done at a time
 
 
-def strips_of(height: int) -> list[slice]:
+def strips_of(height: int, rows: int = ROWS) -> list[slice]:
     """Rows that are done at a time, which stay in a processor's cache."""
-    return [slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS)]
+    return [slice(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def side_by_side(work: Callable[[Part], object], parts: Iterable[Part]) -> None:
