@@ -13,6 +13,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from models.faces.matching import edge_blur, luma
 from models.faces.pasting import FaceLayer, paste
 from models.faces.regions import around, crop_region, grouped
 from models.faces.report import Reason, Status
+from models.faces.threads import both
 from models.pixels import Pixels
 
 logger = logging.getLogger(__name__)
@@ -149,14 +151,18 @@ def paste_guarded(
     try:
         for group in grouped(judged):
             members = [layers[member] for member in group]
-            kept.append(Kept.of(picture, around(*(layer.region for layer in members))))
+            keep = partial(Kept.of, picture, around(*(layer.region for layer in members)))
             if embedder is None:
+                kept.append(keep())
                 paste(picture, members, [strength] * len(members), untouched=untouched)
                 settled = [Outcome(status="restored", reason=None, strength=float(strength))] * len(members)
             else:
                 landmarks = [candidates[shown[member]].landmarks for member in group]
-                trial = Trial(picture, members, landmarks, untouched=untouched, embedder=embedder, plain=kept[-1])
-                settled = trial.settle(strength, threshold, check)
+                # The judge looks at the faces as they were while their pixels are copied.
+                tried = partial(Trial, picture, members, landmarks, untouched=untouched, embedder=embedder)
+                trial, plain = both(tried, keep)
+                kept.append(plain)
+                settled = trial.settle(strength, threshold, check, plain)
             outcomes |= {shown[member]: outcome for member, outcome in zip(group, settled, strict=True)}
     except BaseException:
         for part in reversed(kept):  # a later one may have been copied with an earlier one's faces in it
@@ -190,8 +196,7 @@ class Trial:
         layers: of the faces.
         landmarks: of the faces, in pixels of the picture.
         untouched: affines of faces that must not change.
-        embedder: the judge.
-        plain: all of the picture that the layers change.
+        embedder: the judge, who looks at the faces as they are at once.
     """
 
     def __init__(
@@ -202,17 +207,16 @@ class Trial:
         *,
         untouched: Sequence[Affine],
         embedder: Embedder,
-        plain: Kept,
     ) -> None:
         self._picture, self._layers, self._landmarks = picture, layers, landmarks
         self._untouched, self._embedder = untouched, embedder
-        self._plain, self._is_plain = plain, True
+        self._is_plain = True
         self._unjudged: set[int] = set()
         self._strengths: list[float] | None = None
         self._last: list[float] = []
         self._before = [self._embedding(index) for index in range(len(layers))]
 
-    def settle(self, strength: float, threshold: float, check: Callable[[], None]) -> list[Outcome]:
+    def settle(self, strength: float, threshold: float, check: Callable[[], None], plain: Kept) -> list[Outcome]:
         """Leave the picture with every face as strong as it may be, and say how strong that is.
 
         A face may be as strong as the largest whole number from 25 on at which it is still itself, whatever was asked
@@ -226,7 +230,9 @@ class Trial:
 
         def judged() -> list[bool]:
             check()
-            return [value >= threshold for value in self._similarities(shown)]  # what is no number is no likeness
+            return [
+                value >= threshold for value in self._similarities(shown, plain)
+            ]  # what is no number is no likeness
 
         alike = judged()
         asked = self._last
@@ -262,12 +268,12 @@ class Trial:
             for face, now, value, first in zip(faces, shown, self._last, asked, strict=True)
         ]
 
-    def _similarities(self, strengths: Sequence[float]) -> list[float]:
-        """Of each face, in the picture with all of them as strong as that."""
+    def _similarities(self, strengths: Sequence[float], plain: Kept) -> list[float]:
+        """Of each face, in the picture with all of them as strong as that; ``plain`` is all of it that they change."""
         if self._strengths == strengths:
             return self._last
         if not self._is_plain:
-            self._plain.put_back(self._picture)
+            plain.put_back(self._picture)
         self._is_plain = False
         paste(self._picture, self._layers, strengths, untouched=self._untouched)
         self._strengths, self._last = list(strengths), [self._similarity(face) for face in range(len(self._layers))]

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.faces.regions import Mask
+from models.faces.threads import both
 
 Float32 = NDArray[np.float32]
 AnyMap = TypeVar("AnyMap", NDArray[np.uint8], NDArray[np.float32])
@@ -83,11 +84,15 @@ def match(restored: Float32, plain: Float32, mask: Mask) -> Matched:
     restored = _softened(restored, bright)
     bright_restored = luma(restored)
     difference = np.subtract(restored, plain, out=restored if restored.ndim > 2 else None)
-    grain = _grain(bright_restored, plain, bright, mask)
-    difference -= _drift(difference, mask)
+
+    def slow_and_same() -> tuple[Float32, Float32]:
+        return _drift(difference, mask), _agreement(bright_restored, bright)
+
+    grain, (drift, agreement) = both(lambda: _grain(bright_restored, plain, bright, mask), slow_and_same)
+    difference -= drift
     if grain is not None:
         difference += grain
-    return Matched(difference, _moved(bright_restored, bright, difference))
+    return Matched(difference, _moved(agreement, difference))
 
 
 def luma(levels: Float32) -> Float32:
@@ -136,12 +141,12 @@ def noise_levels(old: Float32, new: Float32, mask: Mask, octave: int = 0) -> tup
         octave: how often the grain's size is doubled, and that of the blocks.
     """
     height, width = (max(1, side // (BLOCK << octave)) for side in old.shape)
-    products = cv2.merge([np.square(old - new), np.square(old), np.square(new), old * new])
-    blocks = cv2.resize(products, (width, height), interpolation=cv2.INTER_AREA)
-    blocks = blocks[cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127]
-    if not len(blocks):
+    products = (np.square(old - new), np.square(old), np.square(new), old * new)
+    face = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) > 127
+    blocks = np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_AREA)[face] for one in products])
+    if not blocks.shape[1]:
         return 0.0, 0.0
-    theirs, ours, common = blocks[blocks[:, 0] <= _ranked(np.asarray(blocks[:, 0], np.float32), QUIET)].T[1:]
+    theirs, ours, common = blocks[1:, blocks[0] <= _ranked(np.asarray(blocks[0], np.float32), QUIET)]
     # Detail that was only blurred is still explained by what is left of it; noise is not.
     had = float(np.mean(theirs - np.square(common) / (ours + 1e-3)))
     missing = min(had, float(np.mean(theirs - ours)))
@@ -156,7 +161,7 @@ def _ranked(values: Float32, percent: int) -> float:
 
 def _softened(restored: Float32, bright: Float32) -> Float32:
     """A little blurred where it would be far sharper than anything near it."""
-    there, here = edge_blur(bright), edge_blur(luma(restored))
+    there, here = both(lambda: edge_blur(bright), lambda: edge_blur(luma(restored)))
     if there is None or here is None or here * SHARPER >= there:
         return restored
     sigma = min(MOST_SOFTENING, math.sqrt((there / SHARPER) ** 2 - here**2))
@@ -240,17 +245,18 @@ def _smooth(values: Float32, weight: Float32, sigma: float) -> Float32:
     return np.asarray(above / (below if values.ndim == 2 else below[..., None]), np.float32)
 
 
-def _moved(restored: Float32, plain: Float32, difference: Float32) -> Float32:
-    """Where a face changed, and its new edges do not lie on the old ones."""
-    half = (difference.shape[1] // 2, difference.shape[0] // 2)
-    small = (cv2.resize(values, half, interpolation=cv2.INTER_AREA) for values in (restored, plain, luma(difference)))
-    new, old, change = (np.asarray(values, np.float32) for values in small)
-    new, old = _fine(new), _fine(old)
-    both, ours, theirs, size = (
-        cv2.GaussianBlur(values, (0, 0), AGREE_SIGMA / 2)
-        for values in (new * old, np.square(new), np.square(old), np.abs(change))
+def _agreement(restored: Float32, plain: Float32) -> Float32:
+    """Correlation of old and new edges around each pixel, in [-1, 1], at half the size."""
+    new, old = (_fine(_halved(values, 1)) for values in (restored, plain))
+    common, ours, theirs = (
+        cv2.GaussianBlur(values, (0, 0), AGREE_SIGMA / 2) for values in (new * old, np.square(new), np.square(old))
     )
-    agreement = both / np.sqrt(ours * theirs + 1e-3)
+    return np.asarray(common / np.sqrt(ours * theirs + 1e-3), np.float32)
+
+
+def _moved(agreement: Float32, difference: Float32) -> Float32:
+    """Where a face changed, and its new edges do not lie on the old ones."""
+    size = cv2.GaussianBlur(np.abs(_halved(luma(difference), 1)), (0, 0), AGREE_SIGMA / 2)
     moved = np.clip(1 - agreement, 0, 1) * np.clip((size - MOVED) / (MOVED_MORE - MOVED), 0, 1)
     return np.asarray(cv2.resize(moved, difference.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 

@@ -12,8 +12,7 @@ changed has a layer of nothing, and faces that overlap share their pixels in any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -41,6 +40,7 @@ from models.faces.regions import (
     share_seen,
     to_crop,
 )
+from models.faces.threads import side_by_side, strips_of
 from models.pixels import Pixels
 from models.planes import is_opaque
 
@@ -53,7 +53,8 @@ FINER = 1.25  # pixels of the picture per pixel of the crop: from here on it has
 QUIET_SHARE, QUIET_DEVIATIONS = 35, 0.4538  # percent of a normal distribution lie within so many deviations
 # Pixels of the crop per pixel of the picture: there and below, one pixel of so many a side shows all that changes.
 SLOW = ((2 / 7, 2), (1 / 7, 4))
-ROWS = 64  # of the picture, done at a time
+# Of a picture, pasted at a time. Of more pixels (98,304) OpenCV makes parts for its threads while ours are all at work.
+PASTED_ROWS, PASTED_COLUMNS = 128, 704
 FAINTEST = 0.25  # opacity; what is fainter is changed less and less, for little of it was seen
 PROBE = 5  # px; how far apart the samples lie that fine detail is judged by
 
@@ -83,14 +84,37 @@ class FaceLayer:
             return self.mask
         return np.asarray(_enlarged(self.mask, self.step)[: self.region.height, : self.region.width], np.uint8)
 
-    def rows(self, top: int, stop: int) -> Float32:
-        """The change of some rows of the region, in 1/128 of a level, a number for each pixel."""
+    def part(self, rows: slice, columns: slice) -> Int16 | Float32:
+        """The change of a part of the region, in 1/128 of a level, a number for each pixel."""
         if self.step == 1:
-            return self.change[top:stop].astype(np.float32)
-        first, last = max(0, top // self.step - 1), -(-stop // self.step) + 1  # a row more, to interpolate with
-        enlarged = _enlarged(self.change[first:last].astype(np.float32), self.step)
-        start = first * self.step
-        return np.asarray(enlarged[top - start : stop - start, : self.region.width], np.float32)
+            return self.change[rows, columns]
+        step = self.step  # and a sample more on every side, to interpolate with
+        top, left = max(0, rows.start // step - 1), max(0, columns.start // step - 1)
+        near = self.change[top : -(-rows.stop // step) + 1, left : -(-columns.stop // step) + 1]
+        enlarged = _enlarged(near.astype(np.float32), step)[rows.start - top * step :, columns.start - left * step :]
+        return np.asarray(enlarged[: rows.stop - rows.start, : columns.stop - columns.start], np.float32)
+
+
+class Shown:
+    """Between which columns a layer shows anything, row by row. A fifth of a rectangle lies around its oval.
+
+    Args:
+        layer: whose step is not 1; else this takes as long as it spares.
+    """
+
+    def __init__(self, layer: FaceLayer) -> None:
+        shown = layer.mask > 0
+        rows, width = shown.any(axis=1), shown.shape[1]
+        self._starts = np.where(rows, shown.argmax(axis=1), width)
+        self._stops = np.where(rows, width - shown[:, ::-1].argmax(axis=1), 0)
+        self._step, self._width = layer.step, layer.region.width
+
+    def columns(self, rows: slice) -> slice:
+        """Of some rows of the region; nothing is to be seen beside these columns. Empty where nothing is at all."""
+        step = self._step  # and a sample more on every side, for what is between two of them is interpolated
+        near = slice(max(0, rows.start // step - 1), -(-rows.stop // step) + 1)
+        first, last = int(self._starts[near].min()), int(self._stops[near].max())
+        return slice(max(0, first - 1) * step, min(self._width, (last + 1) * step)) if last else slice(0, 0)
 
 
 def layer_bytes(samples: int, itemsize: int) -> int:
@@ -305,28 +329,32 @@ def _paste_group(
     depth = cv2.CV_8U if picture.dtype == np.uint8 else cv2.CV_16U
     level = float(np.iinfo(picture.dtype).max) / 255
     whole, strongest = around(*(layer.region for layer in layers)), max(strengths)
-    change = layers[0]
+    total: Int16 | None = None
     alone = _share(layers[0], (), left) if len(layers) == 1 else None
     if len(layers) > 1 or alone is not None:
         # Relative to the strongest, so that the same sum is added, more or less of it, when all strengths are changed.
         total = np.zeros((*whole.shape_hw, *picture.shape[2:]), np.int16)
         for layer, strength in zip(layers, strengths, strict=True):
-            part = layer.rows(0, layer.region.height)
+            part = layer.part(slice(0, layer.region.height), slice(0, layer.region.width)).astype(np.float32)
             share = _share(layer, [other for other in layers if other is not layer], left) if alone is None else alone
             if share is not None:
                 part *= share if part.ndim == 2 else share[..., None]
             part *= np.float32(strength / strongest)
             there = total[layer.region.seen_from(whole).slices]
             there[...] = cv2.add(there, part, dtype=cv2.CV_16S)
-        change = FaceLayer(affine=layers[0].affine, region=whole, mask=layers[0].mask, change=total)
     factor = level / UNITS * strongest / FULL_STRENGTH
     block = picture[whole.slices]
+    shown = Shown(layers[0]) if total is None and layers[0].step > 1 else None
 
-    def add(strip: slice) -> None:
-        there = block[strip]
-        cv2.addWeighted(there, 1.0, change.rows(strip.start, strip.stop), factor, 0.0, dst=there, dtype=depth)
+    def add(rows: slice) -> None:
+        across = slice(0, whole.width) if shown is None else shown.columns(rows)
+        for first in range(across.start, across.stop, PASTED_COLUMNS):
+            columns = slice(first, min(first + PASTED_COLUMNS, across.stop))
+            there = block[rows, columns]
+            change = layers[0].part(rows, columns) if total is None else total[rows, columns]
+            cv2.addWeighted(there, 1.0, change, factor, 0.0, dst=there, dtype=depth)
 
-    side_by_side(add, strips_of(whole.height))
+    side_by_side(add, strips_of(whole.height, PASTED_ROWS))
 
 
 def _share(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]) -> Float32 | None:
@@ -349,22 +377,6 @@ def _share(layer: FaceLayer, others: Sequence[FaceLayer], left: Sequence[Affine]
         free = freedom(affine, region)
         share = free if share is None else np.asarray(share * free, np.float32)
     return share
-
-
-def strips_of(height: int) -> list[slice]:
-    """Rows that are done at a time, which stay in a processor's cache."""
-    return [slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS)]
-
-
-def side_by_side(work: Callable[[slice], None], strips: Sequence[slice]) -> None:
-    """Do the strips on as many threads as OpenCV may use; what they do must not touch what others do."""
-    threads = min(cv2.getNumThreads(), len(strips))
-    if threads < 2:
-        for strip in strips:
-            work(strip)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, strips))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ or it is reported as failed and never shown.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -196,9 +197,10 @@ def failure_of(crop: Crops, levels: Levels) -> str | None:
     """
     if levels.shape != crop.shape:
         return f"the shape {levels.shape}"
-    if not np.isfinite(levels).all():
+    lowest, highest = float(levels.min()), float(levels.max())  # of which one is no number where any is none
+    if not (math.isfinite(lowest) and math.isfinite(highest)):
         return "no numbers"
-    if float(levels.max() - levels.min()) <= CONSTANT:
+    if highest - lowest <= CONSTANT:
         return "one colour"
     theirs, ours = (_patches(image) for image in (crop, levels))
     theirs, ours = theirs - theirs.mean(), ours - ours.mean()

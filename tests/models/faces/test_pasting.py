@@ -398,6 +398,26 @@ def test_large_faces_side_by_side_share_their_pixels_in_any_order_and_leave_what
     assert not np.array_equal(alone, picture)
 
 
+@pytest.mark.parametrize("scale", [0.13, 0.24])
+def test_a_large_face_is_pasted_in_parts_as_it_would_be_in_one(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    picture = enlarged(photograph(), 3)[:701, :931]
+    layer = face_layer(picture, another_face(), to_crop_affine((520, 300), scale, 20))
+    assert layer.step > 1
+    parts, whole = pasted(picture, [layer], [80]), layer.region
+    monkeypatch.setattr("models.faces.pasting.PASTED_ROWS", whole.height)
+    monkeypatch.setattr("models.faces.pasting.PASTED_COLUMNS", whole.width)
+    in_one = pasted(picture, [layer], [80])
+    np.testing.assert_array_equal(parts, in_one)
+    every = layer.part(slice(0, whole.height), slice(0, whole.width))
+    expected = np.rint(picture[whole.slices] + every.astype(np.float64) * (0.8 / 128)).clip(0, 255)
+    off = np.abs(in_one[whole.slices] - expected)
+    assert off.max() <= 1
+    assert (off > 0).mean() < 1e-4  # halves, which single precision may round the other way
+    monkeypatch.setattr("models.faces.pasting.PASTED_COLUMNS", 7)
+    monkeypatch.setattr("models.faces.pasting.PASTED_ROWS", 13)
+    np.testing.assert_array_equal(pasted(picture, [layer], [80]), in_one)
+
+
 @pytest.mark.parametrize("scale", [0.22, 2.0])
 def test_threads_change_no_byte(scale: float) -> None:
     picture, before = enlarged(photograph(), 2), cv2.getNumThreads()
