@@ -1,4 +1,4 @@
-"""The last word about a failed or cancelled job, said by a janitor where those who should have said it are gone."""
+"""The last word about a failed or cancelled job: said by whoever ended it, or by a janitor where that is gone."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ class Door(Protocol):
     """Where a picture comes from and its result goes."""
 
     def fetch(self, job: Job, *, should_stop: Callable[[], bool]) -> bytes: ...
-    def show(self, job: Job, text: str, *, cancellable: bool) -> None: ...
+    def show(self, job: Job, text: str, *, cancellable: bool) -> bool: ...
     def settle(self, job: Job, text: str) -> None: ...
     def deliver(
         self,
@@ -106,14 +106,17 @@ class TelegramDoor:
             should_stop=should_stop,
         )
 
-    def show(self, job: Job, text: str, *, cancellable: bool) -> None:
-        """Put a text into the status message, now or never; nothing happens where that is not possible.
+    def show(self, job: Job, text: str, *, cancellable: bool) -> bool:
+        """Put a text into the status message, now or never; nothing happens where that is not possible now.
+
+        Returns:
+            Whether there is nothing left to show: the text is there, or no message that could show it.
 
         Raises:
             TelegramError: it was not shown, and it does not matter much.
         """
         if not job.status_message_id or not self._budget.ask(job.chat_id, Importance.PROGRESS).granted:
-            return
+            return False
         try:
             self._edit_text(job, text, cancellable=cancellable)
         except TelegramBusyError as busy:
@@ -122,6 +125,7 @@ class TelegramDoor:
         except TelegramRefusalError as refusal:
             if not refusal.says(*NOTHING_NEW, *STATUS_GONE, *NO_TEXT_ANY_MORE):
                 raise
+        return True
 
     def settle(self, job: Job, text: str) -> None:
         """Leave a last text in the status message, if it is still there.

@@ -34,7 +34,7 @@ IDLE_S = 5.0  # a worker that has nothing to do for so long, though more jobs wa
 HINTS_AT_ONCE = 20
 LEAVES_WHEN_DEAF_FOR_S = 60.0  # after which Celery would have found its way back to Redis
 FORCED_AFTER_S = 30.0
-PLACES_EVERY_S = 10.0
+LEADS_FOR_S = 10.0
 TOLD_IN_A_ROUND = 20
 PLACES_SHOWN = 20  # beyond that a place changes too rarely to be worth an edit
 
@@ -112,8 +112,8 @@ class Janitor:
     def _tell(self) -> None:
         card = self._card()
         self._messenger.apologise_for_others()
-        if self._store.lead(card.name, for_s=PLACES_EVERY_S):
-            self._messenger.show_places(card.queues)
+        if self._store.lead(card.name, for_s=LEADS_FOR_S):
+            self._messenger.show_places((DEFAULT_QUEUE, GPU_QUEUE))  # for all workers, whatever its own queues are
 
     def _repeat(self, step: Callable[[], None], pause_s: float) -> None:
         while True:
@@ -216,7 +216,7 @@ class Messenger:
                 apologise(self._store, self._door, due[0])
 
     def show_places(self, queues: tuple[str, ...]) -> None:
-        """Edit the status messages of waiting jobs whose place has changed since the last call."""
+        """Edit the status messages of waiting jobs whose place is not the one that they show, for all we know."""
         shown: dict[str, int] = {}
         for queue in queues:
             first = self._store.first_waiting(queue, PLACES_SHOWN)
@@ -227,15 +227,19 @@ class Messenger:
                 place = self._store.place(job) if self._store.is_ours(job) else None
                 if place is None:
                     continue
-                shown[job.id] = place.place
-                if self._places.get(job.id, place.place) != place.place:
+                # A job that came back is still said to be worked on; any other was told its place when it was taken in.
+                known = self._places.get(job.id, 0 if job.attempt else place.place)
+                if known != place.place:
                     with job_context(job.id):
-                        self._show(job, Texts(job.locale).queued(place))
+                        is_shown = self._show(job, Texts(job.locale).queued(place))
+                    known = place.place if is_shown else known
+                shown[job.id] = known
         self._places = shown
 
-    def _show(self, job: Job, text: str) -> None:
+    def _show(self, job: Job, text: str) -> bool:
+        """Tells whether the status message says so now."""
         try:
-            self._door.show(job, text, cancellable=True)
+            is_shown = self._door.show(job, text, cancellable=True)
             now = self._store.get(job.id)
             if now is None:  # forgotten while we wrote
                 now = replace(job, state=JobState.CANCELLED)
@@ -243,3 +247,5 @@ class Messenger:
                 self._door.settle(now, last_word(now))
         except TelegramError as error:
             logger.info("a place could not be shown: %s", error)
+            return False
+        return is_shown

@@ -43,6 +43,7 @@ class Lease(Beside):
         self.unknown_tries = 0  # to deliver the result, in this attempt, of which nobody knows whether they arrived
         self.unknown_sends = job.unknown_sends  # those of them, in all attempts, that would put it into the chat twice
         self.flag_is_due = False  # the store could not be told that the result may have been sent twice
+        self.is_delivering = False  # the result is there, and may be in the chat
         self.result_is_kept = False  # in this process, to be delivered once more
         self._store = store
         self._lease_s = lease_s

@@ -169,10 +169,12 @@ class Workshop:
             try:
                 self._fetch_restore_deliver(job, lease)
             except SystemExit:  # told to leave; or over Celery's hard limit, which starts like that
-                if lease.is_overdue():
-                    self._endings.fail(lease, "timeout")
-                else:
+                if not lease.is_overdue():
                     self._endings.hand_back(lease)
+                elif lease.is_delivering:  # no fault of the picture's, but a delivery that hangs may not go on for ever
+                    self._endings.try_again_or_fail(lease, "telegram")
+                else:
+                    self._endings.fail(lease, "timeout")
                 raise
 
     def _run(self, job: Job) -> None:
@@ -223,6 +225,7 @@ class Workshop:
         if delivering is None:  # cancelled or lost in the very last moment
             self._drop(job, lease)
             return
+        lease.is_delivering = True
         self._check_signature(delivering)  # which was read anew
         try:
             with _timed("deliver"):

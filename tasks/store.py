@@ -321,13 +321,13 @@ class JobStore:
         self.redis.zrem("restora:untold", job.id)
 
     def tell_again(self, user_id: int) -> int:
-        """Have a user told how those jobs ended that ended because their chat was closed to us; tells how many.
+        """Have a user told how jobs ended while their chat was closed to us; tells how many.
 
-        Those that the user was told of since are left out, and so is what is due already.
+        Those that the user was told of are left out, and so is what is due already.
         """
         ids = cast("list[str]", self.redis.zrange(f"restora:records:{user_id}", 0, -1))
         found = [job for job in self._get_all(ids) if job and self.is_ours(job)]
-        due = [job.id for job in found if job.error == CHAT_CLOSED and not job.told]
+        due = [job.id for job in found if job.state in {JobState.FAILED, JobState.CANCELLED} and not job.told]
         return cast("int", self.redis.zadd("restora:untold", dict.fromkeys(due, 0), nx=True)) if due else 0
 
     def get(self, job_id: str) -> Job | None:

@@ -6,6 +6,7 @@
 local id = ARGV[1]
 local job = 'restora:job:' .. id
 local held = redis.call('HMGET', job, 'state', 'attempt', 'queue', 'tag', 'entry', 'worker')
+if held[1] == 'queued' and held[2] == ARGV[2] then return 1 end -- asked again, since the first answer was lost
 if (held[1] ~= 'running' and held[1] ~= 'delivering') or held[2] ~= ARGV[2] then return 0 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

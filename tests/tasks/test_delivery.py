@@ -270,6 +270,24 @@ async def test_who_unblocks_the_bot_is_told_in_the_status_message_what_became_of
     assert bench.untold() == []
 
 
+async def test_who_unblocks_the_bot_is_told_of_whatever_ended_meanwhile(telegram, bench):
+    user = telegram.user("Ann")
+    damaged, cancelled, _ = [await bench.a_job(user) for _ in range(3)]
+    bench.store.cancel(user.id, cancelled.id)
+    await user.blocks_bot()
+    bench.store.finish(bench.store.claim(["restore"], worker="w", lease_s=5), JobState.FAILED, error="damaged_image")
+    bench.store.finish(bench.store.claim(["restore"], worker="w", lease_s=5), JobState.DONE)
+    apologise = Messenger(bench.store, bench.door()).apologise_for_others
+    bench.store.redis.zadd("restora:untold", {damaged.id: 0, cancelled.id: 0})
+    await asyncio.to_thread(apologise)
+    assert bench.untold() == []
+    await user.unblocks_bot()
+    assert bench.store.tell_again(user.id) == 2
+    await asyncio.to_thread(apologise)
+    words = [user.chat.find(bench.now(job).status_message_id).text for job in (damaged, cancelled)]
+    assert words == [Texts("en").failed("damaged_image"), Texts("en").cancelled()]
+
+
 async def test_who_unblocks_the_bot_twice_is_told_once_what_became_of_a_picture(telegram, bench):
     user = telegram.user("Ann")
     job = await bench.a_job(user, with_status=False)
@@ -356,19 +374,28 @@ class FakeDoor:
         self.said.append((text, job.id))
 
 
-@pytest.mark.parametrize(("slow", "flagged"), [(True, True), (False, False)])
-async def test_a_job_that_times_out_while_it_is_delivered_is_flagged(store, bench, slow, flagged):
-    def over_the_hard_limit(*_, **__):
-        time.sleep(0.2)
-        raise SystemExit(1)
+def over_the_hard_limit(*_, **__):
+    time.sleep(0.2)
+    raise SystemExit(1)
 
+
+async def test_a_job_over_the_hard_limit_before_its_delivery_fails_unflagged(store, bench):
     job = store.submit(wish(1, 1), **UNLIMITED).job
-    fake = FakeDoor(over_the_hard_limit)
-    restoring = {} if slow else {"restore": over_the_hard_limit}
     with pytest.raises(SystemExit):
-        await run(bench.workshop(fake, job_timeout_s=0.1, **restoring))
+        await run(bench.workshop(FakeDoor(over_the_hard_limit), job_timeout_s=0.1, restore=over_the_hard_limit))
     now = bench.now(job)
-    assert (now.state, now.error, now.resent) == (JobState.FAILED, "timeout", flagged)
+    assert (now.state, now.error, now.resent) == (JobState.FAILED, "timeout", False)
+
+
+async def test_a_slow_delivery_that_is_cut_off_is_repeated_and_flagged_but_not_for_ever(store, bench):
+    job = store.submit(wish(1, 1), **UNLIMITED).job
+    seen = []
+    for _ in range(3):
+        with pytest.raises(SystemExit):
+            await run(bench.workshop(FakeDoor(over_the_hard_limit), job_timeout_s=0.1))
+        seen.append((bench.now(job).state, bench.now(job).resent))
+    assert seen == [(JobState.QUEUED, True), (JobState.QUEUED, True), (JobState.FAILED, True)]
+    assert bench.now(job).error == "telegram"
 
 
 async def test_a_result_telegram_refuses_is_not_flagged(store, bench):

@@ -216,11 +216,14 @@ class Chat:
     def __init__(self, meanwhile=lambda: None):
         self.shown = []
         self.meanwhile = meanwhile
+        self.takes_edits = True
 
     def show(self, job, text, *, cancellable):
         assert cancellable
-        self.shown.append((job.id, text))
-        self.meanwhile()
+        if self.takes_edits:
+            self.shown.append((job.id, text))
+            self.meanwhile()
+        return self.takes_edits
 
     settle = lambda self, job, text: self.shown.append((job.id, text))  # noqa: E731 - the same, said for good
     tell = settle
@@ -238,6 +241,46 @@ def test_waiting_users_see_their_place_change_and_nothing_else(store, submit):
     messenger.show_places(("restore",))
     assert [job_id for job_id, _ in chat.shown] == ["9:2:1", "9:3:1"]
     assert "next in the queue" in chat.shown[0][1]
+
+
+def test_a_place_that_could_not_be_shown_is_shown_as_soon_as_it_can_be(store, submit):
+    for user in (1, 2):
+        submit(user, 1)
+    chat = Chat()
+    messenger = Messenger(store, chat)
+    messenger.show_places(("restore",))
+    store.claim(["restore"], worker="w", lease_s=5)
+    chat.takes_edits = False
+    for _ in range(2):
+        messenger.show_places(("restore",))
+    assert chat.shown == []
+    chat.takes_edits = True
+    for _ in range(2):
+        messenger.show_places(("restore",))
+    assert [job_id for job_id, _ in chat.shown] == ["9:2:1"]
+
+
+def test_a_job_that_came_back_shows_its_place_and_its_progress_no_more(store, submit):
+    submit(1, 1)
+    chat = Chat()
+    messenger = Messenger(store, chat)
+    job = store.claim(["restore"], worker="w", lease_s=5)
+    messenger.show_places(("restore",))
+    store.release(job, blameless=True)
+    for _ in range(2):
+        messenger.show_places(("restore",))
+    assert chat.shown == [("9:1:1", Texts("en").queued(QueuePlace(place=1, wait_s=None)))]
+
+
+def test_places_in_a_queue_are_shown_by_workers_that_do_not_serve_it(store, submit):
+    for user in (1, 2):
+        submit(user, 1, queue="gpu")
+    chat, card = Chat(), WorkerCard(name="w", queues=("restore",), device="cpu", dtype="float32")
+    made = Janitor(store, chat, card=lambda: card, ring=lambda _: None, lease_s=LEASE_S, longest_run_s=100)
+    made._tell()
+    store.claim(["gpu"], worker="g", lease_s=5)
+    made._tell()
+    assert [job_id for job_id, _ in chat.shown] == ["9:2:1"]
 
 
 def test_whom_shorter_work_has_passed_sees_that_too(store, submit, monkeypatch):

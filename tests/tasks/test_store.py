@@ -271,6 +271,13 @@ def test_a_change_whose_answer_was_lost_may_be_asked_again(store, submit):
     assert store.begin_delivery(job, lease_s=5) == store.begin_delivery(job, lease_s=5)
     assert [store.finish(job, JobState.DONE) for _ in range(2)] == [True, True]
     assert store.finish(job, JobState.FAILED) is False
+    submit(2, 1)
+    other = claim(store)
+    assert [store.release(other, blameless=True, aside_s=0.1) for _ in range(2)] == [True, True]
+    assert store.get(other.id).forgiven == 1
+    time.sleep(0.15)
+    assert store.sweep(longest_run_s=100) == (["restore"], [])
+    assert order(store) == ["9:2:1"]
 
 
 def test_a_job_put_aside_is_left_alone_until_it_is_due(store, submit):
