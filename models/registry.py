@@ -359,7 +359,7 @@ _TABLE = (
     ModelSpec(
         name=SHIPPED_MODEL,
         file="restora-compact.safetensors",
-        pin=Pin(bytes=1_841_264, sha256="93599326c165800d87f0f6cee38d61bdaf8d7ead59a6ded740950f715857c236"),
+        pin=Pin(bytes=1_841_288, sha256="79d1c445f07fd438ede650384965eb575c0b315b0ef4671649bbc80de445e217"),
         licence=MIT,
         architecture=_srvgg(num_conv=24),
         purpose="photographs, in seconds; ships with Restora; --denoise",
@@ -367,7 +367,7 @@ _TABLE = (
     ModelSpec(
         name="restora-compact-detail",
         file="restora-compact-detail.safetensors",
-        pin=Pin(bytes=1_841_272, sha256="ceff692ce8c08107bed7bbac4e6f9f1da20f208931f51203616b413e22f947fe"),
+        pin=Pin(bytes=1_841_296, sha256="1db629db7ca922ca95c7fed9c07d8610e9285643219ed5e010322ed14e50fb0f"),
         licence=MIT,
         architecture=_srvgg(num_conv=24),
         purpose="the same, keeping the grain; blended with it by --denoise",

@@ -15,6 +15,7 @@ from training.devices import Compute
 from training.errors import SettingsError, TrainingError
 from training.export import export
 from training.gallery import gallery, read_pictures, write_gallery
+from training.lift import lift_file
 from training.patches import Patches, open_patches, prepare
 from training.plot import plot
 from training.settings import Settings, read_settings
@@ -76,6 +77,11 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     sub.add_argument("--seed", type=_seed, default=0, help="of all chance (default: %(default)s)")
     sub.set_defaults(command=_gallery)
+    text = "let an exported network see black as a little less than black, or lone bright dots on it lead it astray"
+    sub = commands.add_parser("lift", help=text, description=text)
+    sub.add_argument("source", type=Path, metavar="FILE", help="as export wrote it")
+    sub.add_argument("target", type=Path, metavar="OUT", help="file to write; its name becomes the model's")
+    sub.set_defaults(command=_lift)
     text = "draw the curves of runs side by side: loss, agreement, PSNR, SSIM, sharpness"
     sub = commands.add_parser("plot", help=text, description=text)
     sub.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folder of a run (train.folder)")
@@ -133,6 +139,10 @@ def _smoke(args: argparse.Namespace) -> None:
 
 def _gallery(args: argparse.Namespace) -> None:
     write_gallery(gallery(read_pictures(args.pictures), seed=args.seed), args.target)
+
+
+def _lift(args: argparse.Namespace) -> None:
+    sys.stderr.write(f"{lift_file(args.source, args.target)}\n")
 
 
 def _plot(args: argparse.Namespace) -> None:

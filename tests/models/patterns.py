@@ -26,6 +26,7 @@ def patterns(side: int) -> dict[str, NDArray[np.uint8]]:
         "one row": (y == side // 3) * 255,
         "grid": ((y % 8 == 0) | (x % 8 == 0)) * 255,
         "dots": ((y % 4 == 0) & (x % 4 == 0)) * 255,
+        "wide dots": ((y % 6 == 0) & (x % 6 == 0)) * 255,
         "halves": (y >= side // 2) * 255,
         "ordered dither": (ramp > np.tile(BAYER, (side // 4, side // 4))) * 255,
         "noise": rng.integers(0, 256, (side, side)),

@@ -70,6 +70,43 @@ def test_it_is_the_everyday_model_and_its_partner_is_none_of_its_own(shipped):
     assert "restora-compact-detail" not in RATINGS
 
 
+SIDE = 48
+MIDDLE = SIDE // 2
+
+
+def on_black(*dots: tuple[int, int], brightness: int = 255) -> np.ndarray:
+    """Single bright pixels, by their distance from the middle."""
+    picture = np.zeros((SIDE, SIDE), np.uint8)
+    for y, x in dots:
+        picture[MIDDLE + y, MIDDLE + x] = brightness
+    return picture
+
+
+STARS = {
+    "one": on_black((0, 0)),
+    "a dim one": on_black((0, 0), brightness=150),
+    "two that touch": on_black((0, 0), (1, 1)),
+    "two that are close": on_black((0, 0), (0, 2)),
+    "a column": on_black(*((y, 0) for y in range(-MIDDLE, MIDDLE))),
+    "some of them": on_black(*((y, x) for y in range(-20, 20, 10) for x in range(-20, 20, 7))),
+    "one in the noise of a camera": np.maximum(noise(SIDE, SIDE) // 24, on_black((0, 0))),
+}
+
+
+@pytest.mark.parametrize("denoise", [1, 0.5, 0])
+def test_stars_at_night_stay_what_they_are(tmp_path, denoise):
+    restorer = Restorer.open("compact", weights_dir=tmp_path, device="cpu", dtype="float32", denoise=denoise, threads=1)
+    options = RestoreOptions(output_format="png", colour_lock=False)
+    for name, stars in STARS.items():
+        enlarged = pixels_of(restorer.restore(png(stars), options).data).astype(int)
+        expected = cv2.resize(stars.astype(np.float32), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC).clip(0, 255)
+        near = cv2.dilate((expected > 20).astype(np.uint8), np.ones((9, 9)))  # two pixels of the input around each
+        gray = enlarged if enlarged.ndim == 2 else enlarged.max(axis=2)
+        assert (gray - expected)[near == 0].max() < 16, name
+        assert gray.max() > stars.max() / 2, name
+    restorer.close()
+
+
 def test_the_ends_of_denoise_are_the_two_networks_and_the_middle_lies_between(shipped, tmp_path):
     clean, grainy, middle = (restored(tmp_path, denoise) for denoise in (1, 0, 0.5))
     assert np.array_equal(clean, restored(tmp_path))

@@ -18,7 +18,8 @@ from models.decoding import DecodeLimits, decode_here
 from models.engine.checks import statistics, verdict
 from models.engine.upsampler import Tiling, Upsampler
 from models.planes import Planes
-from models.registry import find_model
+from models.registry import SHIPPED_MODEL, find_model
+from models.weights import DEFAULT_FOLDER
 from tests.models.patterns import patterns
 from tests.models.toys import noise, upsampler_of
 
@@ -124,9 +125,15 @@ def test_one_row_says_how_rough_the_picture_is_only_with_those_around_it() -> No
 
 
 @pytest.fixture(scope="module")
-def compact(shared: Path) -> Upsampler:
+def video(shared: Path) -> Upsampler:
     state = load_state_dict(shared / "weights" / "realesr-animevideov3.pth")
     return upsampler_of(load_network(find_model("realesr-animevideov3"), state))
+
+
+@pytest.fixture(scope="module")
+def everyday() -> Upsampler:
+    state = load_state_dict(DEFAULT_FOLDER / find_model(SHIPPED_MODEL).file)
+    return upsampler_of(load_network(find_model(SHIPPED_MODEL), state))
 
 
 ROWS = (1, 8, 40)  # at a time
@@ -134,14 +141,19 @@ ROWS = (1, 8, 40)  # at a time
 
 @pytest.mark.parametrize("name", patterns(64))
 @pytest.mark.parametrize("rows", ROWS)
-def test_patterns_pass_in_bands_of_any_height(compact: Upsampler, name: str, rows: int) -> None:
-    compact(patterns(64)[name], Tiling(tile=0, overlap=0, rows=rows, border=10))
+def test_patterns_pass_in_bands_of_any_height(video: Upsampler, name: str, rows: int) -> None:
+    video(patterns(64)[name], Tiling(tile=0, overlap=0, rows=rows, border=10))
+
+
+@pytest.mark.parametrize("name", patterns(64))
+def test_patterns_pass_the_everyday_network_too(everyday: Upsampler, name: str) -> None:
+    everyday(patterns(64)[name], Tiling(tile=0, overlap=0, rows=8, border=10))
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 50), (50, 1), (2, 3), (9, 17)])
-def test_the_smallest_pictures_pass(compact: Upsampler, shape: tuple[int, int]) -> None:
+def test_the_smallest_pictures_pass(video: Upsampler, shape: tuple[int, int]) -> None:
     for pixels in (noise(*shape, 3), noise(*shape), noise(*shape) // 128 * 255, noise(*shape, dtype=np.uint16)):
-        compact(pixels, Tiling(tile=0, overlap=0, rows=1, border=10))
+        video(pixels, Tiling(tile=0, overlap=0, rows=1, border=10))
 
 
 def planes_of(path: Path, side: int) -> Iterator[NDArray[np.generic]]:
@@ -155,7 +167,7 @@ def planes_of(path: Path, side: int) -> Iterator[NDArray[np.generic]]:
 
 
 @pytest.mark.parametrize("folder", ["eval/kodak", "eval/set5", "eval/set14", "photos", "faces", "stickers"])
-def test_real_pictures_pass(shared: Path, compact: Upsampler, folder: str) -> None:
+def test_real_pictures_pass(shared: Path, video: Upsampler, folder: str) -> None:
     seen = 0
     for number, path in enumerate(sorted((shared / "images" / folder).iterdir())):
         try:
@@ -163,6 +175,6 @@ def test_real_pictures_pass(shared: Path, compact: Upsampler, folder: str) -> No
         except RestorationError:
             continue
         for plane in planes:
-            compact(plane, Tiling(tile=0, overlap=0, rows=ROWS[number % 2 + 1], border=10))
+            video(plane, Tiling(tile=0, overlap=0, rows=ROWS[number % 2 + 1], border=10))
             seen += 1
     assert seen >= 4
