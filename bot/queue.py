@@ -98,9 +98,9 @@ class JobQueue:
         _note(answer)
         return answer
 
-    async def look(self, job: Job) -> Job | None:
+    async def look(self, job_id: str) -> Job | None:
         """The record as it is by now; None where it is gone."""
-        return await self._once(lambda: self._store.get(job.id))
+        return await self._once(lambda: self._store.get(job_id))
 
     async def attach_status(self, job: Job, message_id: int, *, late: bool = False) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now. ``late``: wait for Redis."""

@@ -121,6 +121,14 @@ class BotTexts(Texts):
         """The answer to a Cancel button of a job that has ended."""
         return self._("This picture is not being worked on any more.")
 
+    def not_theirs_to_stop(self) -> str:
+        """The answer to whoever presses the Cancel button of somebody else's picture."""
+        return self._("Only the person I restore this picture for can stop it.")
+
+    def unknown_button(self) -> str:
+        """The answer to a button that no message of this chat has from us, as a forged one."""
+        return self._("I do not know this button.")
+
     def user_limit(self, limit: int) -> str:
         """Too many pictures of one user; said once for all that follow."""
         return self._n(

@@ -13,7 +13,7 @@ from bot.queue import JobQueue
 from bot.status import Statuses
 from bot.texts import BotTexts
 from tasks.buttons import CANCEL_PREFIX
-from tasks.messages import Job, JobState
+from tasks.messages import FINAL_STATES, Job, JobState
 from tasks.messages import job_id as name_of_job
 
 # A cancelled job may be met again: by a second press, or by a repeated call whose first answer got lost.
@@ -46,9 +46,19 @@ async def cancel(
         outbox.post(stopped.chat_id, partial(statuses.show_cancelled, stopped))
     elif met is not None and met.was is JobState.DELIVERING:
         answer = texts.too_late_to_cancel()
-    else:
+    elif met is not None:
         answer = texts.already_over()
+    else:
+        answer = await _why_not(query, job_id, bot, texts, jobs)
     outbox.post(query.id, lambda: query.answer(answer))  # a chat of its own: the button waits for it
+
+
+async def _why_not(query: CallbackQuery, job_id: str, bot: Bot, texts: BotTexts, jobs: JobQueue) -> str:
+    """Why a press stopped nothing. Of what is in work in other chats it tells nothing: who presses may send any name."""
+    if query.message is None or not job_id.startswith(f"{bot.id}:{query.message.chat.id}:"):
+        return texts.unknown_button()
+    job = await jobs.look(job_id)
+    return texts.already_over() if job is None or job.state in FINAL_STATES else texts.not_theirs_to_stop()
 
 
 def _channel_of(pressed: Message, job_id: str, bot: Bot) -> int | None:
@@ -78,4 +88,4 @@ def _answers(pressed: Message, job: Job) -> bool:
 
 
 async def unknown_button(query: CallbackQuery, texts: BotTexts, outbox: Outbox) -> None:
-    outbox.post(query.id, lambda: query.answer(texts.already_over()))
+    outbox.post(query.id, lambda: query.answer(texts.unknown_button()))
