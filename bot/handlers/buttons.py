@@ -54,7 +54,7 @@ async def cancel(
 
 
 async def _why_not(query: CallbackQuery, job_id: str, bot: Bot, texts: BotTexts, jobs: JobQueue) -> str:
-    """Why a press stopped nothing. Of what is in work in other chats it tells nothing: who presses may send any name."""
+    """Why a press stopped nothing. Of other chats it tells nothing: whoever presses may send any name."""
     if query.message is None or not job_id.startswith(f"{bot.id}:{query.message.chat.id}:"):
         return texts.unknown_button()
     job = await jobs.look(job_id)
