@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.types import ReplyParameters
 
 from bot.texts import BotTexts
 from tasks.messages import JobState
@@ -115,3 +119,33 @@ async def test_a_press_elsewhere_does_not_tell_whether_somebodys_picture_is_in_w
     assert heard == {en.unknown_button()}
     own = await mal.presses(answer, f"cancel:{bot_id}:{mal.id}:1")
     assert await answer_to(own) == en.already_over()
+
+
+def over_without_a_status(world, photo, end):
+    """The job ends as if the bot had died before it could note the number of the status message."""
+    store = world.stack.store
+    store.redis.hdel(f"restora:job:{id_of(photo)}", "status_message_id")
+    held = store.begin_delivery(store.claim(["restore"], worker="test", lease_s=60), lease_s=60)
+    assert store.finish(held, end)
+
+
+@pytest.mark.parametrize("end", [JobState.DONE, JobState.FAILED])
+async def test_a_status_message_whose_job_ended_without_it_goes_when_its_button_is_pressed(world, end):
+    ann = world.telegram.user("Ann")
+    photo, stray = await a_picture_of(world, ann)
+    over_without_a_status(world, photo, end)
+    assert (await ann.clicks(en.cancel_button(), on=stray)).text == en.already_over()
+    await ann.sees_deleted(stray)
+
+
+async def test_a_press_forged_upon_ones_result_does_not_delete_it(world):
+    ann = world.telegram.user("Ann")
+    photo, _ = await a_picture_of(world, ann)
+    over_without_a_status(world, photo, JobState.DONE)
+    session = AiohttpSession(api=TelegramAPIServer.from_base(world.telegram.api_url))
+    async with Bot(world.telegram.token, session=session) as worker:
+        await worker.send_message(ann.id, "the result", reply_parameters=ReplyParameters(message_id=photo.message_id))
+    result = await ann.receives_message()
+    assert await answer_to(await ann.presses(result, f"cancel:{id_of(photo)}")) == en.already_over()
+    await asyncio.sleep(0.2)
+    assert not result.deleted
