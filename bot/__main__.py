@@ -15,6 +15,7 @@ from aiogram.exceptions import (
     AiogramError,
     ClientDecodeError,
     TelegramNetworkError,
+    TelegramNotFound,
     TelegramServerError,
     TelegramUnauthorizedError,
 )
@@ -135,7 +136,8 @@ async def run(settings: BotSettings) -> None:
 
     Raises:
         SettingsError: a port cannot be had.
-        TelegramUnauthorizedError: Telegram does not know the token.
+        TelegramUnauthorizedError: Telegram does not know the token, or not any more.
+        TelegramNotFound: the same, or there is no Bot API behind the address.
     """
     token = settings.bot_token.get_secret_value()
     redis = connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S)
@@ -218,7 +220,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"restora bot: {error}\n")
         return 1
-    except TelegramUnauthorizedError:
+    except (TelegramUnauthorizedError, TelegramNotFound):
         sys.stderr.write("restora bot: Telegram does not know this BOT_TOKEN; @BotFather shows the right one\n")
         return 1
     except (TelegramNetworkError, TelegramServerError, ClientDecodeError) as error:  # whose words may have the token
