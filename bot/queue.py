@@ -120,8 +120,9 @@ class JobQueue:
         self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
     ) -> list[Cancelled]:
         """Stop all open jobs of this user, or those running for at least ``running_for_s``; see the store's."""
+        ids: set[str] = set()
         met = await self._at_the_counter(
-            lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in)
+            lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in, ids=ids)
         )
         _log_cancelled(met)
         return met

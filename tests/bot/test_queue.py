@@ -142,6 +142,38 @@ async def test_a_forgetting_that_redis_did_not_answer_is_finished_with_the_jobs_
     assert store.get(answer.job.id) is None
 
 
+@pytest.mark.parametrize("running_for_s", [0.0, 600.0])
+async def test_jobs_that_were_stopped_by_a_call_whose_answer_got_lost_are_told_by_the_next(
+    server, hasty, monkeypatch, running_for_s
+):
+    store, jobs = opened(server, hasty)
+    for number in (1, 2, 3):
+        await jobs.submit(wish(ANN, number))
+    running, delivering = [store.claim(["restore"], worker="test", lease_s=60) for _ in range(2)]
+    store.redis.hincrby(f"restora:job:{running.id}", "started_ms", -601_000)
+    store.begin_delivery(delivering, lease_s=60)
+    store.cancel(ANN + 1, running.id)  # Redis knows the script
+    run, unheard = store._run, []
+
+    def run_unheard(*args):
+        monkeypatch.setattr(store, "_run", run)
+        unheard.append(args)
+        try:
+            with frozen(server):
+                return run(*args)
+        finally:
+            while store.get(running.id).state is not JobState.CANCELLED:
+                time.sleep(0.01)
+            store.finish(store.get(delivering.id), JobState.DONE)
+
+    monkeypatch.setattr(store, "_run", run_unheard)
+    met = await jobs.cancel_all(ANN, running_for_s=running_for_s)
+    assert len(unheard) == 1
+    stopped = {running.id} if running_for_s else {running.id, wish(ANN, 3).job_id}
+    assert {one.job.id: one.was for one in met} == dict.fromkeys(stopped, JobState.CANCELLED)
+    assert await jobs.cancel_all(ANN, running_for_s=running_for_s) == []
+
+
 async def test_a_forgetting_that_had_not_begun_is_left_to_who_wants_it(server, hasty):
     store, jobs = opened(server, hasty)
     await jobs.submit(wish(ANN, 1))
