@@ -249,3 +249,42 @@ async def test_a_status_message_that_redis_does_not_note_keeps_no_answer_behind_
             assert await is_out_after_s(statuses, picture.chat.id) < 2.0
         await statuses.outbox.drain(5)
     assert store.get(accepted.job.id).status_message_id
+
+
+BACKGROUND = {
+    "status": lambda jobs, job: jobs.attach_status(job, 7),
+    "status, late": lambda jobs, job: jobs.attach_status(job, 7, late=True),
+    "told, late": lambda jobs, job: jobs.mark_told(job, late=True),
+    "tell again": lambda jobs, job: jobs.tell_again(job.user_id),
+}
+
+
+@pytest.mark.parametrize("asks", BACKGROUND.values(), ids=BACKGROUND)
+async def test_a_hundred_who_wait_for_a_silent_redis_leave_threads_to_others(server, asks):
+    store, jobs = opened(server, 0.5)
+    job = (await jobs.submit(wish(ANN, 1))).job
+    with frozen(server):
+        waiting = [asyncio.create_task(asks(jobs, job)) for _ in range(100)]
+        await asyncio.sleep(0.9)  # the first have found out by now
+        began = time.monotonic()
+        for _ in range(5):
+            await asyncio.to_thread(lambda: None)
+            await asyncio.sleep(0.1)
+        assert time.monotonic() - began < 1.0
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, QueueUnavailableError)]
+    assert len(refused) == (100 if asks is BACKGROUND["status"] else 0)
+    assert [answer for answer in answers if isinstance(answer, Exception)] == refused
+    if asks is BACKGROUND["status, late"]:
+        assert store.get(job.id).status_message_id == 7
+
+
+async def test_who_waits_in_the_background_gives_up_in_the_end(server, monkeypatch):
+    _, jobs = opened(server, 0.2)
+    job = (await jobs.submit(wish(ANN, 1))).job
+    monkeypatch.setattr(module, "STATUS_PATIENCE_S", 1.5)
+    with frozen(server):
+        began = time.monotonic()
+        with pytest.raises(QueueUnavailableError):
+            await jobs.attach_status(job, 7, late=True)
+        assert 1.0 < time.monotonic() - began < 4.0
