@@ -26,9 +26,7 @@ en, ru = BotTexts("en"), BotTexts("ru")
 
 
 @dataclass(frozen=True)
-class Faulty:
-    """A bot in which the next step of every handler goes wrong."""
-
+class Handling:
     telegram: Emulator
     bot: Bot
     dispatcher: Dispatcher
@@ -39,16 +37,23 @@ class Faulty:
         await self.dispatcher["outbox"].drain(5)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def faulty(store, redis_server):
+@asynccontextmanager
+async def handling(store, redis_server, **settings):
+    """A bot of this process, with those settings."""
     async with Emulator.running() as telegram:
         api = TelegramAPIServer.from_base(telegram.api_url)
         async with Bot(telegram.token, session=AiohttpSession(api=api)) as bot:
-            settings = BotSettings(bot_token=telegram.token, redis_url=redis_server.url, _env_file=None)
-            dispatcher = build_dispatcher(settings, store, Absence(store.redis))
-            dispatcher.message.outer_middleware(_fail)
-            dispatcher.callback_query.outer_middleware(_fail)
-            yield Faulty(telegram, bot, dispatcher)
+            settings = BotSettings(bot_token=telegram.token, redis_url=redis_server.url, _env_file=None, **settings)
+            yield Handling(telegram, bot, build_dispatcher(settings, store, Absence(store.redis)))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def faulty(store, redis_server):
+    """A bot in which the next step of every handler goes wrong."""
+    async with handling(store, redis_server) as faulty:
+        faulty.dispatcher.message.outer_middleware(_fail)
+        faulty.dispatcher.callback_query.outer_middleware(_fail)
+        yield faulty
 
 
 async def _fail(_handler, event, data):
