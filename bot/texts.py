@@ -203,8 +203,8 @@ class BotTexts(Texts):
         return text.format(limit=self._megabytes(max_file_bytes))
 
     def _megabytes(self, count: int) -> str:
-        megabytes = max(count / 1024**2, 0.1)
-        return format_decimal(megabytes, "0" if megabytes >= 10 else "0.#", locale=self.locale)
+        megabytes = count / 1024**2
+        return format_decimal(megabytes, "0" if megabytes >= 10 else "@#", locale=self.locale)  # two digits that count
 
     def refusal(self, code: RefusalCode, max_file_bytes: int = TELEGRAM_FILE_BYTES) -> str:
         """Why a message can never become a restored picture, and what to do instead."""

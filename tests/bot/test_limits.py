@@ -30,7 +30,12 @@ async def test_a_file_that_is_too_large_is_told_the_limit_that_is_set(store, red
 
 @pytest.mark.parametrize(
     ("locale", "limit", "told"),
-    [("en", 3 * MIB // 2, "1.5 MB"), ("ru", 3 * MIB // 2, "1,5 МБ"), ("ru", 20 * MIB, "20 МБ"), ("en", 1, "0.1 MB")],
+    [
+        ("en", 3 * MIB // 2, "1.5 MB"),
+        ("ru", 3 * MIB // 2, "1,5 МБ"),
+        ("ru", 20 * MIB, "20 МБ"),
+        ("en", 20_000, "0.019 MB"),
+    ],
 )
 def test_a_limit_is_said_in_megabytes_as_the_language_writes_them(locale, limit, told):
     words = BotTexts(locale)
