@@ -15,13 +15,14 @@ from aiogram.exceptions import (
     AiogramError,
     ClientDecodeError,
     TelegramNetworkError,
+    TelegramNotFound,
     TelegramServerError,
     TelegramUnauthorizedError,
 )
 from aiogram.filters import ExceptionTypeFilter
-from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message
+from aiogram.types import BotCommand, CallbackQuery, ErrorEvent, Message, Update
 
-from bot.captions import SaidIn
+from bot.captions import SaidIn, is_for_us
 from bot.handlers import all_routers, owner
 from bot.heartbeat import Heartbeat
 from bot.middlewares.confirming import Confirming
@@ -97,7 +98,19 @@ def build_dispatcher(settings: BotSettings, store: JobStore, absence: Absence) -
 
 async def _ask_to_try_again(event: ErrorEvent, outbox: Outbox) -> None:
     logger.warning("update %d came to nothing: %s", event.update.update_id, event.exception)
-    update, texts = event.update, BotTexts(SOURCE_LOCALE)
+    _post_try_again(event.update, outbox)
+
+
+async def _report_error(event: ErrorEvent, bot: Bot, outbox: Outbox) -> None:
+    logger.error("update %d failed", event.update.update_id, exc_info=event.exception)
+    message = event.update.message
+    # Redis is asked on behalf of somebody who waits; this may have gone wrong with anything that is said in a group.
+    if message is None or is_for_us(message, (await bot.me()).username or ""):
+        _post_try_again(event.update, outbox)
+
+
+def _post_try_again(update: Update, outbox: Outbox) -> None:
+    texts = BotTexts(SOURCE_LOCALE)
     sender = update.event.from_user if isinstance(update.event, Message | CallbackQuery) else None
     if sender is not None:
         texts = BotTexts(closest_locale(sender.language_code))
@@ -107,13 +120,8 @@ async def _ask_to_try_again(event: ErrorEvent, outbox: Outbox) -> None:
             lambda: message.reply(texts.try_again()),
             owed_to=update.update_id,
         )
-    elif query := update.callback_query:
+    elif (query := update.callback_query) and query.id not in outbox:
         outbox.post(query.id, lambda: query.answer(texts.try_again()), owed_to=update.update_id)
-
-
-async def _report_error(event: ErrorEvent) -> bool:
-    logger.error("update %d failed", event.update.update_id, exc_info=event.exception)
-    return True
 
 
 async def _show_commands(bot: Bot) -> None:
@@ -128,7 +136,8 @@ async def run(settings: BotSettings) -> None:
 
     Raises:
         SettingsError: a port cannot be had.
-        TelegramUnauthorizedError: Telegram does not know the token.
+        TelegramUnauthorizedError: Telegram does not know the token, or not any more.
+        TelegramNotFound: the same, or there is no Bot API behind the address.
     """
     token = settings.bot_token.get_secret_value()
     redis = connect(settings.redis_url.get_secret_value(), timeout_s=REDIS_TIMEOUT_S)
@@ -211,7 +220,7 @@ def main() -> int:
     except SettingsError as error:
         sys.stderr.write(f"restora bot: {error}\n")
         return 1
-    except TelegramUnauthorizedError:
+    except (TelegramUnauthorizedError, TelegramNotFound):
         sys.stderr.write("restora bot: Telegram does not know this BOT_TOKEN; @BotFather shows the right one\n")
         return 1
     except (TelegramNetworkError, TelegramServerError, ClientDecodeError) as error:  # whose words may have the token

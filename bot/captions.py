@@ -1,4 +1,4 @@
-"""Commands that are captions: what is above them is a picture all the same."""
+"""Commands that are captions: what is above them is a picture all the same. And who is meant by what is said."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from aiogram.dispatcher.event.bases import SkipHandler
 from aiogram.enums import ChatType
 from aiogram.filters import Filter
 from aiogram.types import Message, TelegramObject
+
+from bot.intake import SAID_BY_PEOPLE
+from bot.texts import BotTexts
+from tasks.catalog import SOURCE_LOCALE
 
 ALBUMS_KEPT = 1000
 
@@ -59,6 +63,19 @@ class ForUs(Filter):
 def is_asked_for(message: Message) -> bool:
     """Whether the caption asks for a restoration, so that silence would be no answer."""
     return _command(message.caption)[0] == "upscale_image"
+
+
+def is_for_us(message: Message, username: str) -> bool:
+    """Whether somebody waits for this bot's answer: in a group who sends a picture, or a command that it has."""
+    if message.content_type not in SAID_BY_PEOPLE:
+        return False
+    if message.chat.type == ChatType.PRIVATE:
+        return True
+    command, addressee = _command(message.text or message.caption)
+    if addressee:
+        return addressee == username.lower()
+    is_picture = bool(message.photo or message.document or message.sticker)
+    return is_picture or command in BotTexts(SOURCE_LOCALE).commands()
 
 
 class SaidIn(BaseMiddleware):

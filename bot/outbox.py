@@ -45,6 +45,10 @@ class Outbox:
             self._owed[task] = (owed_to, time.monotonic() + OWED_FOR_S)
             task.add_done_callback(lambda done: self._owed.pop(done, None))
 
+    def __contains__(self, chat_id: int | str) -> bool:
+        """Whether answers for this chat are on their way."""
+        return any((chat_id, overtakes) in self._last for overtakes in (False, True))
+
     @property
     def oldest_owed(self) -> int | None:
         """The first update that still has its answer to come, and may not be confirmed: a crash would lose it."""

@@ -79,13 +79,13 @@ class JobQueue:
 
         Not handed in anew: its sender was asked to do that.
         """
-        if not await self._is_back():
+        if not await self._is_back(LATE_PATIENCE_S):
             return None
         for pause_s in LATE_LOOKS_S:
             await asyncio.sleep(pause_s)
-            if await _patiently(lambda: self._store.get(wish.job_id), seconds=TOLD_PATIENCE_S) is not None:
+            if await self._later(lambda: self._store.get(wish.job_id), seconds=TOLD_PATIENCE_S) is not None:
                 logger.info("Redis took in late what its sender was asked to repeat")
-                answer = await _patiently(lambda: self._submit(wish), seconds=TOLD_PATIENCE_S)  # rings for it
+                answer = await self._later(lambda: self._submit(wish), seconds=TOLD_PATIENCE_S)  # rings for it
                 return answer if isinstance(answer, Accepted) else None
         return None
 
@@ -98,9 +98,9 @@ class JobQueue:
         _note(answer)
         return answer
 
-    async def look(self, job: Job) -> Job | None:
+    async def look(self, job_id: str) -> Job | None:
         """The record as it is by now; None where it is gone."""
-        return await self._once(lambda: self._store.get(job.id))
+        return await self._once(lambda: self._store.get(job_id))
 
     async def attach_status(self, job: Job, message_id: int, *, late: bool = False) -> JobState | None:
         """Note which message shows the job's status; tells where the job stands by now. ``late``: wait for Redis."""
@@ -108,7 +108,7 @@ class JobQueue:
         def attach() -> JobState | None:
             return self._store.attach_status(job.id, message_id)
 
-        return await (_patiently(attach, seconds=STATUS_PATIENCE_S) if late else self._once(attach))
+        return await (self._later(attach, seconds=STATUS_PATIENCE_S) if late else self._once(attach))
 
     async def cancel(self, user_id: int, job_id: str) -> Cancelled | None:
         """Stop one job of this user; None when there is no such job of theirs."""
@@ -120,8 +120,9 @@ class JobQueue:
         self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
     ) -> list[Cancelled]:
         """Stop all open jobs of this user, or those running for at least ``running_for_s``; see the store's."""
+        ids: set[str] = set()
         met = await self._at_the_counter(
-            lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in)
+            lambda: self._store.cancel_all(user_id, running_for_s=running_for_s, said_in=said_in, ids=ids)
         )
         _log_cancelled(met)
         return met
@@ -132,11 +133,11 @@ class JobQueue:
         def mark() -> None:
             self._store.mark_told(job)
 
-        await (_patiently(mark, seconds=TOLD_PATIENCE_S) if late else self._once(mark))
+        await (self._later(mark, seconds=TOLD_PATIENCE_S) if late else self._once(mark))
 
     async def tell_again(self, user_id: int) -> None:
         """Have a worker say what could not be said while the user had blocked the bot."""
-        await _patiently(lambda: self._store.tell_again(user_id), seconds=TOLD_PATIENCE_S)
+        await self._later(lambda: self._store.tell_again(user_id), seconds=TOLD_PATIENCE_S)
 
     async def forget(self, user_id: int, *, met: list[Job], said_in: tuple[int, int] | None = None) -> list[Job]:
         """Delete everything about this user; tells the records as they were; see the store's."""
@@ -149,9 +150,9 @@ class JobQueue:
 
         Redis may have deleted these by then, and nobody else will ever show them as stopped.
         """
-        if not met or not await self._is_back():
+        if not met or not await self._is_back(LATE_PATIENCE_S):
             return None
-        return await _patiently(
+        return await self._later(
             lambda: self._store.forget(user_id, met=met, said_in=said_in), seconds=STATUS_PATIENCE_S
         )
 
@@ -162,7 +163,7 @@ class JobQueue:
         began = time.monotonic()
         patience_s = PATIENCE_S - (self._absence.silent_for_s or 0.0)
         try:
-            return await _patiently(call, seconds=patience_s, takes_no_for_an_answer=True)
+            return await _patiently(call, seconds=patience_s)
         except UnansweredError as unanswered:
             if isinstance(error := unanswered.__cause__, RedisError):
                 self._absence.note(error, since=began)
@@ -172,15 +173,47 @@ class JobQueue:
         """Run a blocking call in a thread while only answers in one chat wait; not of a Redis known to be away."""
         if self._absence.lasts:
             raise QueueUnavailableError("Redis still does not answer")
-        began = time.monotonic()
         try:
-            return await asyncio.to_thread(call)
+            return await asyncio.to_thread(self._unless_silent, call)
         except RedisError as error:
-            self._absence.note(error, since=began)
+            if isinstance(error, ResponseError):  # of silence note was taken
+                self._absence.note(error, since=time.monotonic())
             raise QueueUnavailableError(str(error)) from error
 
-    async def _is_back(self) -> bool:
-        deadline = time.monotonic() + LATE_PATIENCE_S
+    async def _later(self, call: Callable[[], T], *, seconds: float) -> T:
+        """Run a blocking call in a thread for which nobody waits, again and again until Redis has done it.
+
+        Raises:
+            QueueUnavailableError: it has not for so many seconds.
+        """
+        deadline = time.monotonic() + seconds
+        while await self._is_back(deadline - time.monotonic()):
+            try:
+                return await asyncio.to_thread(self._unless_silent, call)
+            except (RedisError, QueueUnavailableError) as error:
+                if time.monotonic() + RETRIED_AFTER_S > deadline:
+                    raise UnansweredError(str(error)) from error
+                logger.warning("Redis does not answer, waiting for it: %s", error)
+                await asyncio.sleep(RETRIED_AFTER_S)
+        raise QueueUnavailableError("Redis still does not answer")
+
+    def _unless_silent(self, call: Callable[[], T]) -> T:
+        """Call; or not, if by the time that there is a thread for it others have found out that Redis is silent.
+
+        Threads are few, and each that waits for a silent Redis keeps everybody from one for seconds.
+        """
+        if self._absence.silent_for_s is not None:
+            raise QueueUnavailableError("Redis still does not answer")
+        began = time.monotonic()
+        try:
+            return call()
+        except RedisError as error:
+            if not isinstance(error, ResponseError):  # who tries again and again would have it taken for away all along
+                self._absence.note(error, since=began)
+            raise
+
+    async def _is_back(self, within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
         while self._absence.silent_for_s is not None:
             if time.monotonic() > deadline:
                 return False
@@ -214,12 +247,12 @@ def _log_cancelled(met: list[Cancelled]) -> None:
             logger.info("asked to cancel, it was %(was)s", {"was": str(one.was)})
 
 
-async def _patiently(call: Callable[[], T], *, seconds: float, takes_no_for_an_answer: bool = False) -> T:
+async def _patiently(call: Callable[[], T], *, seconds: float) -> T:
     """Run a blocking call in a thread, again and again while Redis does not answer; all our calls may be repeated.
 
     Not again where the next try would probably end after ``seconds``, since a silent Redis holds each for as long as
-    its client has patience; and, with ``takes_no_for_an_answer``, not where Redis answers that it will not: because it
-    is full, may only be read, or cannot write to its disk.
+    its client has patience; and not where Redis answers that it will not: because it is full, may only be read, or
+    cannot write to its disk.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -227,7 +260,7 @@ async def _patiently(call: Callable[[], T], *, seconds: float, takes_no_for_an_a
         try:
             return await asyncio.to_thread(call)
         except RedisError as error:
-            if takes_no_for_an_answer and isinstance(error, ResponseError):
+            if isinstance(error, ResponseError):
                 raise QueueUnavailableError(str(error)) from error
             now = time.monotonic()
             if now + RETRIED_AFTER_S + (now - began) > deadline:

@@ -69,7 +69,7 @@ class Statuses:
     async def _if_it_lacks_status(self, job: Job) -> Job | None:
         """The job as it stands; None where a status message would come too late or second."""
         try:
-            now = await self.jobs.look(job)
+            now = await self.jobs.look(job.id)
         except QueueUnavailableError:  # then nobody knows, and a word too many is better than none
             return job
         lacks_it = now is not None and now.state in SHOWN and not now.status_message_id

@@ -97,7 +97,8 @@ class Taker:
     def _refuse_kind(self, code: RefusalCode, shown: Message, *, asked_in: Message) -> None:
         """Refuse what ``shown`` has: with one sentence things of one kind, or all of them in an album."""
         metrics.count("restora_messages_refused", reason=code)
-        self._refuse(asked_in, f"{code}, {shown.content_type}, {shown.media_group_id}", self.texts.refusal(code))
+        text = self.texts.refusal(code, self.max_file_bytes)
+        self._refuse(asked_in, f"{code}, {shown.content_type}, {shown.media_group_id}", text)
 
     def _refuse(self, message: Message, reason: str, text: str, *, overtakes: bool = False) -> None:
         again_after_s = REFUSED_AGAIN_AFTER_S if message.media_group_id else SENT_AFTER_S

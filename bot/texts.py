@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from babel.numbers import format_decimal
+
 from bot.intake import RefusalCode
+from tasks.settings import TELEGRAM_FILE_BYTES
 from tasks.store import RECORD_LIFETIME_S, UPDATE_REMEMBERED_S
 from tasks.texts import Texts
 
@@ -19,10 +22,11 @@ class BotTexts(Texts):
             "📷 Send a photo, or better a file: Telegram makes photos smaller, files stay as they are."
         ).format(name=name)
 
-    def help(self) -> str:
+    def help(self, max_file_bytes: int = TELEGRAM_FILE_BYTES) -> str:
         """The manual."""
         return self._(
-            "What I take: photos, static stickers, and JPEG, PNG, WebP, HEIC, AVIF, TIFF and BMP files up to 20 MB.\n"
+            "What I take: photos, static stickers, and JPEG, PNG, WebP, HEIC, AVIF, TIFF and BMP files up to {limit}"
+            " MB.\n"
             "What you get: the picture as a file. A small one grows to four times its width and height, large pictures"
             " and pages of text grow less, and the largest are only cleaned. Transparency is kept.\n\n"
             "/upscale_image – restore a picture\n"
@@ -31,7 +35,7 @@ class BotTexts(Texts):
             "/forget – delete all of it now\n"
             "/help – this text\n\n"
             "The button under a status message stops just that picture."
-        )
+        ).format(limit=self._megabytes(max_file_bytes))
 
     def ask_for_picture(self) -> str:
         """The answer to /upscale_image."""
@@ -121,6 +125,14 @@ class BotTexts(Texts):
         """The answer to a Cancel button of a job that has ended."""
         return self._("This picture is not being worked on any more.")
 
+    def not_theirs_to_stop(self) -> str:
+        """The answer to whoever presses the Cancel button of somebody else's picture."""
+        return self._("Only the person I restore this picture for can stop it.")
+
+    def unknown_button(self) -> str:
+        """The answer to a button that no message of this chat has from us, as a forged one."""
+        return self._("I do not know this button.")
+
     def user_limit(self, limit: int) -> str:
         """Too many pictures of one user; said once for all that follow."""
         return self._n(
@@ -178,12 +190,26 @@ class BotTexts(Texts):
             "forget": self._("Delete what I keep about you"),
         }
 
-    def refusal(self, code: RefusalCode) -> str:
+    def _too_large(self, max_file_bytes: int) -> str:
+        if max_file_bytes == TELEGRAM_FILE_BYTES:
+            text = self._(
+                "This file is larger than {limit} MB, which is all that Telegram lets bots download. Please send a"
+                " smaller version."
+            )
+        else:  # whoever runs the bot wants it so
+            text = self._(
+                "This file is larger than {limit} MB, which is all that I take. Please send a smaller version."
+            )
+        return text.format(limit=self._megabytes(max_file_bytes))
+
+    def _megabytes(self, count: int) -> str:
+        megabytes = count / 1024**2
+        return format_decimal(megabytes, "0" if megabytes >= 10 else "@#", locale=self.locale)  # two digits that count
+
+    def refusal(self, code: RefusalCode, max_file_bytes: int = TELEGRAM_FILE_BYTES) -> str:
         """Why a message can never become a restored picture, and what to do instead."""
         return {
-            "file_too_large": self._(
-                "This file is larger than 20 MB, which is all that bots may download. Please send a smaller version."
-            ),
+            "file_too_large": self._too_large(max_file_bytes),
             "animated_sticker": self._(
                 "Animated stickers have no single picture to restore. Please send a static one."
             ),

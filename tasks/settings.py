@@ -24,6 +24,7 @@ from pydantic_settings import SettingsError as UnreadableSettings
 
 BOT_TOKEN_FORM = re.compile(r"\d{1,20}:[A-Za-z0-9_-]{20,100}")
 MEMORY_FORM = re.compile(r"(\d{1,15}(?:\.\d{1,6})?)([bkmgt]?)(?:i?b)?")
+TELEGRAM_FILE_BYTES = 20 * 1024 * 1024  # what its own servers let bots download: core.telegram.org/bots/api#getfile
 QUEUE_NAME_FORM = re.compile(r"[a-z][a-z0-9_.-]{0,40}")
 
 
@@ -78,7 +79,7 @@ class ProcessSettings(BaseSettings):
         SecretStr("redis://127.0.0.1:6379/0")
     )
     telegram_messages_per_s: Annotated[float, Field(ge=1.0, le=1000.0)] = 25.0  # of all processes of the bot together
-    max_file_bytes: PositiveInt = 20 * 1024 * 1024  # what bots may download; a self-hosted Bot API server takes more
+    max_file_bytes: PositiveInt = TELEGRAM_FILE_BYTES  # a self-hosted Bot API server takes more
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["text", "json"] = "text"
     metrics_port: Annotated[int, Field(ge=1, le=65535)] | None = None  # of /metrics and /healthz; None: neither

@@ -77,7 +77,8 @@ def connect(url: str, *, timeout_s: float = 5.0) -> Redis:
 class JobStore:
     """All jobs of all users. Blocking; safe to share between threads.
 
-    Every method raises ``redis.RedisError`` when Redis cannot be reached or refuses; nothing has then been half done.
+    Every method raises ``redis.RedisError`` when Redis cannot be reached, refuses or does not answer. One that did not
+    answer may have done what it was asked, or do so yet; and of a method that asks several times some may be done.
     """
 
     def __init__(self, redis: Redis, *, secret: str = "", bot_id: int | None = None) -> None:
@@ -129,17 +130,28 @@ class JobStore:
         return next(iter(self._cancel(user_id, 0, None, [job_id])), None)
 
     def cancel_all(
-        self, user_id: int, *, running_for_s: float = 0.0, said_in: tuple[int, int] | None = None
+        self,
+        user_id: int,
+        *,
+        running_for_s: float = 0.0,
+        said_in: tuple[int, int] | None = None,
+        ids: set[str] | None = None,
     ) -> list[Cancelled]:
         """Cancel every open job of a user, or only those running for at least ``running_for_s``.
 
         ``said_in`` is the chat and message of the wish: pictures sent or asked for there after it are left alone, since
         a bot that died before it could confirm the wish meets it again. A job in state ``delivering`` is in the answer
         but goes on: its result is already on its way. Jobs of another bot are stopped, but not in the answer.
+
+        ``ids`` is added to: whoever tries again after an error goes on with the same set. Then the answer has what the
+        call before had cancelled, too, though it is not open any more; that ``was`` cancelled.
         """
-        ids = sorted(cast("set[str]", self.redis.smembers(f"restora:user:{user_id}")))
-        parts = (ids[first : first + JOBS_AT_ONCE] for first in range(0, len(ids), JOBS_AT_ONCE))
-        return [one for part in parts for one in self._cancel(user_id, round(running_for_s * 1000), said_in, part)]
+        ids = set() if ids is None else ids
+        ids |= cast("set[str]", self.redis.smembers(f"restora:user:{user_id}"))
+        known, for_ms = sorted(ids), round(running_for_s * 1000)
+        parts = (known[first : first + JOBS_AT_ONCE] for first in range(0, len(known), JOBS_AT_ONCE))
+        met = [one for part in parts for one in self._cancel(user_id, for_ms, said_in, part)]
+        return [one for one in met if one.was not in {JobState.DONE, JobState.FAILED}]  # by themselves, meanwhile
 
     def _cancel(
         self, user_id: int, running_for_ms: int, said_in: tuple[int, int] | None, job_ids: Sequence[str]

@@ -117,9 +117,7 @@ class Texts:
             "result_too_large": self._(
                 "The result would be larger than Telegram lets bots send. Please send a smaller picture."
             ),
-            "file_too_large": self._(
-                "This file is larger than 20 MB, which is all that bots may download. Please send a smaller version."
-            ),
+            "file_too_large": self._("This file is larger than I may download. Please send a smaller version."),
             "file_gone": self._("Telegram does not have this file any more. Please send the picture again."),
             "timeout": self._("This picture took too long and was stopped. Please send a smaller version of it."),
             "worker_lost": self._(

@@ -46,8 +46,9 @@ async def start(message: Message, texts: BotTexts, outbox: Outbox) -> None:
     )
 
 
-async def show_help(message: Message, texts: BotTexts, outbox: Outbox) -> None:
-    outbox.post(message.chat.id, lambda: message.answer(texts.help(), reply_markup=main_keyboard(texts, message.chat)))
+async def show_help(message: Message, texts: BotTexts, outbox: Outbox, taker: Taker) -> None:
+    text = texts.help(taker.max_file_bytes)
+    outbox.post(message.chat.id, lambda: message.answer(text, reply_markup=main_keyboard(texts, message.chat)))
 
 
 async def upscale_image(

@@ -17,7 +17,8 @@ for _, id in ipairs(ids) do
     local fields = {'state', 'user_id', 'queue', 'entry', 'started_ms', 'chat_id', 'message_id', 'asked_in'}
     local held = redis.call('HMGET', job, unpack(fields))
     local state = held[1]
-    local old_enough = ARGV[2] == '0' or (state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2]))
+    local ran_long = state == 'running' and now - tonumber(held[5]) >= tonumber(ARGV[2])
+    local old_enough = ARGV[2] == '0' or ran_long or state == 'cancelled' -- by a call before, whose answer got lost
     local is_ours = string.sub(id, 1, #ARGV[7]) == ARGV[7]
     local in_that_chat = is_ours and held[6] == ARGV[4]
     local is_later = in_that_chat and math.max(tonumber(held[7]), tonumber(held[8] or '0')) > tonumber(ARGV[5])

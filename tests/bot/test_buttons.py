@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.types import ReplyParameters
 
 from bot.texts import BotTexts
 from tasks.messages import JobState
@@ -87,5 +91,61 @@ async def test_the_button_of_a_channels_picture_stops_no_other_picture_of_that_c
     groups = [world.telegram.group(name, [ann]) for name in ("Talk", "Other talk")]
     (photo, _), (_, status) = [await a_picture_of_the_channel(world, ann, group) for group in groups]
     query = await ann.at(groups[1]).presses(status, f"cancel:{id_of(photo)}")
-    assert await answer_to(query) == en.already_over()
+    assert await answer_to(query) == en.unknown_button()
     assert job_of(world, photo).state is JobState.QUEUED
+
+
+@pytest.mark.parametrize("state", ["queued", "delivering", "done"])
+async def test_who_presses_the_button_of_somebody_elses_picture_hears_that_it_is_not_theirs_to_stop(world, state):
+    ann, ben = world.telegram.user("Ann"), world.telegram.user("Ben")
+    group, store = world.telegram.group("Family", [ann, ben]), world.stack.store
+    photo, status = await a_picture_of(world, ann.at(group))
+    if state != "queued":
+        held = store.begin_delivery(store.claim(["restore"], worker="test", lease_s=60), lease_s=60)
+        assert state != "done" or store.finish(held, JobState.DONE)
+    query = await ben.at(group).presses(status, f"cancel:{id_of(photo)}")
+    assert await answer_to(query) == (en.already_over() if state == "done" else en.not_theirs_to_stop())
+    assert job_of(world, photo).state == state
+
+
+async def test_a_press_elsewhere_does_not_tell_whether_somebodys_picture_is_in_work(world):
+    ann, mal = world.telegram.user("Ann"), world.telegram.user("Mal")
+    photo, _ = await a_picture_of(world, ann)
+    await mal.sends_text("/help")
+    answer = await mal.receives_text()
+    bot_id = id_of(photo).partition(":")[0]
+    there = [f"cancel:{job_id}" for job_id in (id_of(photo), id_of(photo) + "9", f"{bot_id}:{mal.id}", f"{mal.id}:1:2")]
+    heard = {await answer_to(await mal.presses(answer, data)) for data in there}
+    assert heard == {en.unknown_button()}
+    own = await mal.presses(answer, f"cancel:{bot_id}:{mal.id}:1")
+    assert await answer_to(own) == en.already_over()
+
+
+def over_without_a_status(world, photo, end):
+    """The job ends as if the bot had died before it could note the number of the status message."""
+    store = world.stack.store
+    store.redis.hdel(f"restora:job:{id_of(photo)}", "status_message_id")
+    held = store.begin_delivery(store.claim(["restore"], worker="test", lease_s=60), lease_s=60)
+    assert store.finish(held, end)
+
+
+@pytest.mark.parametrize("end", [JobState.DONE, JobState.FAILED])
+async def test_a_status_message_whose_job_ended_without_it_goes_when_its_button_is_pressed(world, end):
+    ann = world.telegram.user("Ann")
+    photo, stray = await a_picture_of(world, ann)
+    over_without_a_status(world, photo, end)
+    assert (await ann.clicks(en.cancel_button(), on=stray)).text == en.already_over()
+    await ann.sees_deleted(stray)
+
+
+async def test_a_press_forged_upon_ones_result_does_not_delete_it(world):
+    ann = world.telegram.user("Ann")
+    photo, _ = await a_picture_of(world, ann)
+    over_without_a_status(world, photo, JobState.DONE)
+    session = AiohttpSession(api=TelegramAPIServer.from_base(world.telegram.api_url))
+    async with Bot(world.telegram.token, session=session) as worker:
+        await worker.send_message(ann.id, "the result", reply_parameters=ReplyParameters(message_id=photo.message_id))
+    result = await ann.receives_message()
+    assert await answer_to(await ann.presses(result, f"cancel:{id_of(photo)}")) == en.already_over()
+    await asyncio.sleep(0.2)
+    assert not result.deleted

@@ -172,6 +172,6 @@ async def test_a_forged_button_is_answered_and_changes_nothing(world, data):
     async with asyncio.timeout(5):
         while query.answer is None:
             await asyncio.sleep(0.02)
-    assert query.answer["text"] == en.already_over()
+    assert query.answer["text"] == en.unknown_button()
     assert kept() == before
     assert job_of(world, photo).state is JobState.QUEUED

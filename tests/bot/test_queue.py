@@ -142,6 +142,38 @@ async def test_a_forgetting_that_redis_did_not_answer_is_finished_with_the_jobs_
     assert store.get(answer.job.id) is None
 
 
+@pytest.mark.parametrize("running_for_s", [0.0, 600.0])
+async def test_jobs_that_were_stopped_by_a_call_whose_answer_got_lost_are_told_by_the_next(
+    server, hasty, monkeypatch, running_for_s
+):
+    store, jobs = opened(server, hasty)
+    for number in (1, 2, 3):
+        await jobs.submit(wish(ANN, number))
+    running, delivering = [store.claim(["restore"], worker="test", lease_s=60) for _ in range(2)]
+    store.redis.hincrby(f"restora:job:{running.id}", "started_ms", -601_000)
+    store.begin_delivery(delivering, lease_s=60)
+    store.cancel(ANN + 1, running.id)  # Redis knows the script
+    run, unheard = store._run, []
+
+    def run_unheard(*args):
+        monkeypatch.setattr(store, "_run", run)
+        unheard.append(args)
+        try:
+            with frozen(server):
+                return run(*args)
+        finally:
+            while store.get(running.id).state is not JobState.CANCELLED:
+                time.sleep(0.01)
+            store.finish(store.get(delivering.id), JobState.DONE)
+
+    monkeypatch.setattr(store, "_run", run_unheard)
+    met = await jobs.cancel_all(ANN, running_for_s=running_for_s)
+    assert len(unheard) == 1
+    stopped = {running.id} if running_for_s else {running.id, wish(ANN, 3).job_id}
+    assert {one.job.id: one.was for one in met} == dict.fromkeys(stopped, JobState.CANCELLED)
+    assert await jobs.cancel_all(ANN, running_for_s=running_for_s) == []
+
+
 async def test_a_forgetting_that_had_not_begun_is_left_to_who_wants_it(server, hasty):
     store, jobs = opened(server, hasty)
     await jobs.submit(wish(ANN, 1))
@@ -217,3 +249,42 @@ async def test_a_status_message_that_redis_does_not_note_keeps_no_answer_behind_
             assert await is_out_after_s(statuses, picture.chat.id) < 2.0
         await statuses.outbox.drain(5)
     assert store.get(accepted.job.id).status_message_id
+
+
+BACKGROUND = {
+    "status": lambda jobs, job: jobs.attach_status(job, 7),
+    "status, late": lambda jobs, job: jobs.attach_status(job, 7, late=True),
+    "told, late": lambda jobs, job: jobs.mark_told(job, late=True),
+    "tell again": lambda jobs, job: jobs.tell_again(job.user_id),
+}
+
+
+@pytest.mark.parametrize("asks", BACKGROUND.values(), ids=BACKGROUND)
+async def test_a_hundred_who_wait_for_a_silent_redis_leave_threads_to_others(server, asks):
+    store, jobs = opened(server, 0.5)
+    job = (await jobs.submit(wish(ANN, 1))).job
+    with frozen(server):
+        waiting = [asyncio.create_task(asks(jobs, job)) for _ in range(100)]
+        await asyncio.sleep(0.9)  # the first have found out by now
+        began = time.monotonic()
+        for _ in range(5):
+            await asyncio.to_thread(lambda: None)
+            await asyncio.sleep(0.1)
+        assert time.monotonic() - began < 1.0
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    refused = [answer for answer in answers if isinstance(answer, QueueUnavailableError)]
+    assert len(refused) == (100 if asks is BACKGROUND["status"] else 0)
+    assert [answer for answer in answers if isinstance(answer, Exception)] == refused
+    if asks is BACKGROUND["status, late"]:
+        assert store.get(job.id).status_message_id == 7
+
+
+async def test_who_waits_in_the_background_gives_up_in_the_end(server, monkeypatch):
+    _, jobs = opened(server, 0.2)
+    job = (await jobs.submit(wish(ANN, 1))).job
+    monkeypatch.setattr(module, "STATUS_PATIENCE_S", 1.5)
+    with frozen(server):
+        began = time.monotonic()
+        with pytest.raises(QueueUnavailableError):
+            await jobs.attach_status(job, 7, late=True)
+        assert 1.0 < time.monotonic() - began < 4.0

@@ -62,7 +62,7 @@ async def test_refusals_of_all_kinds_outlive_a_killed_bot_keep_nobody_waiting_an
     expected = [
         (filler, await filler.sends_photo(jpeg()), en.user_limit(2)),
         (late, await late.sends_photo(jpeg()), en.queue_full()),
-        (large, await large.sends_document("large.jpg", content=too_large), en.refusal("file_too_large")),
+        (large, await large.sends_document("large.jpg", content=too_large), en.refusal("file_too_large", 20_000)),
         (words, await words.sends_text("hello"), en.refusal("text")),
         (flooder, flood[0], en.queue_full()),
         (flooder, flood[3], en.too_many_pictures(3)),
