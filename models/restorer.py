@@ -35,7 +35,7 @@ from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
 from models.planning import Plan, as_asked_for, estimates, explain, longest_estimates, look_at, with_faces
-from models.recipe import recipe_of
+from models.recipe import OF_ANOTHER, of_another, recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
 from models.stopping import never
@@ -243,6 +243,8 @@ class Restorer:
         self, data: bytes, options: RestoreOptions, on_progress: Progress, should_stop: ShouldStop
     ) -> Restored:
         clock = Stopwatch()
+        wishes = of_another(options, data)
+        foreign, options = ((), options) if wishes is None else ((OF_ANOTHER,), wishes)
         with clock.stage("decode"):
             picture = self._decoder.decode(data, limits_of(options), should_stop=should_stop)
         with clock.stage("plan"):
@@ -314,7 +316,14 @@ class Restorer:
             faces=faces,
             choice=explain(chosen),
             recipe={**recipe, "made": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds["total"]},
-            notices=(*picture.notices, *chosen.notices, *task.notices, *notices_of(faces), *encoded.notices),
+            notices=(
+                *foreign,
+                *picture.notices,
+                *chosen.notices,
+                *task.notices,
+                *notices_of(faces),
+                *encoded.notices,
+            ),
         )
 
     def faces_preview(self, data: bytes, options: RestoreOptions | None = None) -> Pixels:
@@ -332,6 +341,7 @@ class Restorer:
             OptionsError: nothing that finds faces is loaded. What restores them is not needed.
         """
         options = options or RestoreOptions()
+        options = of_another(options, data) or options
         return preview_of(self._loaded_finder(), self._decoder.decode(data, limits_of(options)), options)
 
     def face_masks(self, data: bytes, options: RestoreOptions | None = None) -> Iterator[FaceMask]:

@@ -413,6 +413,7 @@ def restore_file(
     data = read(path, options)
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
+    say_if_foreign(path, restored)
     out, original = whole, path
     if whole is not None and FORMATS.get(whole.suffix.lower()) != FORMATS[f".{restored.extension}"]:
         out, folder, original = None, whole.parent, whole  # a recipe may say another format, or leave it open
@@ -434,6 +435,17 @@ def is_made_of(path: Path, *, source_sha256: str) -> bool:
         return read_recipe(beginning(path)).get("source_sha256") == source_sha256
     except OptionsError:
         return False
+
+
+def say_if_foreign(path: Path, restored: Restored) -> None:
+    """A recipe of another picture is followed, but not in what it says of that picture alone."""
+    from models.recipe import OF_ANOTHER
+
+    if OF_ANOTHER in restored.notices:
+        say(
+            f"warning: the recipe is of another picture than {path}: its wishes are kept, "
+            "but not the size that its own was reduced to, nor the numbers of its faces"
+        )
 
 
 def say_who_was_not_there(left_out: Sequence[int], found: int) -> None:
