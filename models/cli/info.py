@@ -37,7 +37,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--dtype", default="auto", metavar="T", help="auto, bfloat16, float16 or float32")
     add_folder_option(parser, "--weights-dir")
     parser.add_argument("--measure", action="store_true", help="also load --model and time it")
-    parser.add_argument("--model", default="compact", metavar="NAME", help="for --measure (default: %(default)s); auto: all that a picture may get")
+    parser.add_argument(
+        "--model",
+        default="compact",
+        metavar="NAME",
+        help="for --measure (default: %(default)s); auto: all that a picture may get",
+    )
     parser.add_argument("--json", action="store_true", help="a JSON object instead of lines")
     parser.set_defaults(run=run)
 
