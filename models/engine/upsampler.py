@@ -108,7 +108,7 @@ class Upsampler:
         watch = watch or Watch(total=self.windows_pixels(height, width, tiling))
         with out_of_memory_named(), torch.inference_mode():
             canvas = Canvas(lq, self.scale, size_wh or (width * self.scale, height * self.scale))
-            if self._is_streamed(tiling):
+            if self.is_streamed(tiling):
                 tiling = replace(tiling, overlap=max(tiling.overlap, canvas.reach))
             padded = reflect(lq, tiling.border, align=self.align)
             for slab in self._slabs(padded.shape[1], tiling):
@@ -118,16 +118,17 @@ class Upsampler:
     def windows_pixels(self, height: int, width: int, tiling: Tiling) -> int:
         """Input pixels the network will see for a picture of this size, overlap and border included."""
         rows, columns = (round_up(side + 2 * tiling.border, self.align) for side in (height, width))
-        if self._is_streamed(tiling):
+        if self.is_streamed(tiling):
             return sum(slab.padded.width for slab in self._slabs(columns, tiling)) * rows
         return sum(tile.padded.pixels for tile in self._grid(rows, columns, tiling))
 
-    def _is_streamed(self, tiling: Tiling) -> bool:
+    def is_streamed(self, tiling: Tiling) -> bool:
+        """Whether a picture goes through in rows, in slabs perhaps, and not in tiles."""
         return tiling.placement == "streamed" and is_streamable(self.network)
 
     def _slabs(self, columns: int, tiling: Tiling) -> tuple[Tile, ...]:
         """Columns of the bordered picture that go through together; only a streamed picture has more than one slab."""
-        tile = tiling.tile if self._is_streamed(tiling) else 0
+        tile = tiling.tile if self.is_streamed(tiling) else 0
         spans = shifted_spans(columns, tile or columns, round_up(tiling.overlap, self.align), self.align)
         return tuple(
             Tile(
@@ -150,7 +151,7 @@ class Upsampler:
     def _fill(self, canvas: Canvas, padded: Pixels, slab: Tile, tiling: Tiling, watch: Watch) -> None:
         """One slab; a GPU computes the next rows while the host writes the ones before."""
         writer = SlabWriter(canvas, padded, slab, tiling.border, self.scale)
-        bands = self._streamed(padded, slab, tiling, watch) if self._is_streamed(tiling) else None
+        bands = self._streamed(padded, slab, tiling, watch) if self.is_streamed(tiling) else None
         for band in bands or self._tiled(padded, tiling, watch):
             writer.take(band)
         writer.close()
