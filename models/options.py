@@ -45,7 +45,8 @@ class RestoreOptions:
         max_input_bytes: larger files are refused unread.
         max_output_pixels: a larger result is refused before work starts.
         max_output_bytes: a larger file is encoded again in less space or refused; None: no limit.
-        max_seconds: the planner keeps to it, or refuses the picture before work starts; None: no limit.
+        max_seconds: the planner keeps to it, or refuses the picture before work starts. Where ``outscale`` or ``model``
+            is given, that wish is obeyed instead, the quickest way if none is in time. None: no limit.
         patience_s: where the best model would take longer, the everyday one is taken if it is quicker; None: the
             best within ``max_seconds``.
         tile: width of a slab, and rows at a time, in input pixels; 0: the whole picture at once; None: chosen for the

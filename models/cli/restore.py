@@ -103,7 +103,12 @@ def add_parser(subparsers: Subparsers) -> None:
         default=True,
         help="hold the colours to those of the input (default); --no-colour-lock: the bare network",
     )
-    parser.add_argument("--max-seconds", type=float, metavar="S", help="time the planner has to keep to (default: any)")
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="refuse a picture that would take longer; with --outscale: take the quickest way to it (default: any)",
+    )
     parser.add_argument(
         "--patience",
         type=float,
