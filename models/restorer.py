@@ -254,7 +254,7 @@ class Restorer:
             chosen = as_asked_for(chosen) if self._asked_for else chosen
             task = face_task(self._faces, picture, traits, chosen, options, should_stop=should_stop)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
-            tiling = self._tiling(model, picture, chosen, options, task)
+            tiling = self._tiling(model, picture, chosen, options, task, planes=planes)
         work = planes.count * model.work(chosen.lq_wh, tiling)
         upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
         chosen = with_faces(chosen, len(task.restored), task.seconds + task.looked_s)
@@ -268,6 +268,7 @@ class Restorer:
                 enlarged = enlarged.mixed_with(planes, strength)
             self._keep_colours(enlarged, planes, options)
             result = enlarged.as_picture(picture)
+            del enlarged, lq, planes  # what is premultiplied takes more than the result
         watch.check()
         with clock.stage("faces"):
             result, faces = task.done(
@@ -367,14 +368,18 @@ class Restorer:
             raise OptionsError(f"faces cannot be found: {self._finder}")
         return self._finder
 
-    def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions, task: FaceTask) -> Tiling:
+    def _tiling(
+        self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions, task: FaceTask, *, planes: Planes
+    ) -> Tiling:
         """How the picture is cut; refuses here, with numbers, what the machine has no memory for.
 
         What its faces will take is left free. Where that leaves too little for the network the picture comes first.
         """
         width, height = chosen.size_out_wh
         channels = (1 if picture.is_gray else 3) + (picture.alpha is not None)
-        reserved = int(width * height * (channels * picture.pixels.itemsize + ENCODER_BYTES_PER_PIXEL))
+        # While a transparent result is put together its planes are there as well; later its file is.
+        beside = 0 if planes.opacity is None else planes.bytes_per_pixel
+        reserved = int(width * height * (channels * picture.pixels.itemsize + max(beside, ENCODER_BYTES_PER_PIXEL)))
         free = free_host_bytes()
         if free is not None and reserved > free:
             raise OutOfMemory(

@@ -9,10 +9,10 @@ rounded as they come, and what is held in memory is the final picture, never a l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import cast
 
 import cv2
@@ -269,7 +269,7 @@ class SlabWriter:
         )
         self._rows = (border, border + height)
         self._made = 0
-        self._waiting: list[Arriving] = []
+        self._waiting: Iterable[Arriving] = ()
 
     def take(self, band: Band) -> None:
         """Check, resample and round the next rows; write those before them."""
@@ -289,12 +289,17 @@ class SlabWriter:
         sr = sr.clamp(0.0, 1.0)
         if lq.ndim == 2:
             sr = torch.tensordot(sr.new_tensor(LUMA), sr, dims=1).unsqueeze(0)
-        made = [sr] if self._resampler is None else list(self._resampler.push(sr))
-        launched = [self._round(rows) for rows in made]
+        made: Iterable[Tensor] = (sr,) if self._resampler is None else self._resampler.push(sr)
+        launched: Iterable[tuple[Tensor, int]] = map(self._round, made)
+        if band.sr.device.type == "cuda":
+            launched = list(launched)
         event = _landmark(band.sr)
-        arriving = [Arriving(levels, None, row, event) for levels, row in launched]
         self._write()
-        self._waiting = [Arriving(numbers, numbers, first - self._border, event), *arriving]
+        levels = (Arriving(levels, None, row, event) for levels, row in launched)
+        self._waiting = chain((Arriving(numbers, numbers, first - self._border, event),), levels)
+        if event is None:
+            # A piece at a time, which nobody has made yet: rows that grow are many times those that are pushed.
+            self._write()
 
     def close(self) -> None:
         """Write what is still on its way."""
@@ -326,7 +331,7 @@ class SlabWriter:
             levels = item.levels.numpy()
             target = self._canvas.pixels[item.row : item.row + len(levels), slice(*self._columns)]
             target[...] = levels[..., 0] if target.ndim == 2 else levels
-        self._waiting = []
+        self._waiting = ()
 
 
 def _as_planes(lq: Pixels) -> Tensor:
