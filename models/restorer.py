@@ -261,6 +261,7 @@ class Restorer:
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
         with clock.stage("upscale"):
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)
+            give_back_memory()  # what the network had, before the result takes its share
         watch.check()
         with clock.stage("colours"):
             strength = share_of(chosen, traits, options)
