@@ -36,7 +36,7 @@ def to_depth(values: UInt16, dtype: Depth) -> Pixels:
     if dtype == np.uint16:
         return values
     narrow = np.empty(values.shape, np.uint8)
-    for rows in _row_blocks(len(values)):
+    for rows in strips_of(len(values), values[:1].size):
         narrow[rows] = (values[rows].astype(np.uint32) + 128) // 257
     return narrow
 
@@ -52,7 +52,7 @@ def premultiply(pixels: Pixels, alpha: Pixels) -> UInt16:
         The shape of ``pixels``, uint16: 0 where nothing is to be seen.
     """
     out = np.empty(pixels.shape, np.uint16)
-    for rows in _row_blocks(len(pixels)):
+    for rows in strips_of(*pixels.shape[:2]):
         opacity = _like(to_uint16(alpha[rows]).astype(np.uint64), pixels)
         out[rows] = (to_uint16(pixels[rows]) * opacity + FULL // 2) // FULL
     return out
@@ -63,7 +63,7 @@ def unpremultiply(premultiplied: UInt16, alpha: UInt16, dtype: Depth) -> Pixels:
     top = int(np.iinfo(dtype).max)
     least = FULL / top / 2  # opacity below rounds to none at all
     out = np.empty(premultiplied.shape, dtype)
-    for rows in _row_blocks(len(premultiplied)):
+    for rows in strips_of(*premultiplied.shape[:2]):
         opacity = _like(alpha[rows].astype(np.float64), premultiplied)
         # Colour above opacity has no meaning; the two come from separate runs of the network.
         colour = np.minimum(premultiplied[rows], opacity) / np.maximum(opacity, 1.0)

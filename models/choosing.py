@@ -41,7 +41,8 @@ def choose(models: Models, picture: Picture, traits: Traits, options: RestoreOpt
     budget = budget_of(options)
     chosen = _planned(models, picture, traits, options, budget=replace(budget, seconds=None), planes=planes)
     if chosen.estimate_s > budget.allowed_s:
-        models[chosen.model].calibrate()
+        model = models[chosen.model]
+        model.calibrate(model.engine_for(precise=picture.is_16_bit))
         chosen = _planned(models, picture, traits, options, budget=budget, planes=planes)
     if options.reduced_to is not None:
         _check_reduction(options.reduced_to, picture.size_wh)

@@ -5,6 +5,7 @@ RestorationError               everything raised on purpose
 │   ├── UnsupportedFormat
 │   │   └── CameraRaw
 │   ├── ImageTooLarge
+│   │   └── NothingFits        of models.planning: not within the time
 │   ├── ImageTooComplex
 │   ├── DamagedImage
 │   └── ResultTooLarge
@@ -13,14 +14,16 @@ RestorationError               everything raised on purpose
 │   ├── WeightsMissing
 │   ├── WeightsRefused
 │   └── WeightsUnavailable
+│       └── NoMirror           of models.weights: with its reason in short, too
 ├── DeviceError                the machine is at fault: a retry may help
 │   ├── DeviceUnavailable
 │   ├── OutOfMemory
 │   └── SpoiledTile
 └── RestorationStopped         the caller asked to stop: nobody's fault
 
-Every class takes one message, so that all of them survive pickling, and carries a
-``code``: a stable word that other packages turn into a sentence for the user.
+Every class takes one message, those of other modules more after it; all of them survive
+pickling. Each carries a ``code``: a stable word that other packages turn into a sentence
+for the user.
 """
 
 # ruff: noqa: N818  (the names say what happened; the base classes say that it is an error)
@@ -55,7 +58,7 @@ class CameraRaw(UnsupportedFormat):
 
 
 class ImageTooLarge(ImageError):
-    """The picture has more pixels, bytes or work in it than is accepted."""
+    """The picture has more pixels, bytes or work in it than is accepted, or than there is memory for to decode."""
 
     code = "image_too_large"
 
@@ -121,13 +124,13 @@ class DeviceUnavailable(DeviceError):
 
 
 class OutOfMemory(DeviceError):
-    """The device ran out of memory even for the smallest tile."""
+    """There is no memory for the picture, its result or a network, however little is done at a time."""
 
     code = "out_of_memory"
 
 
 class SpoiledTile(DeviceError):
-    """A tile came out of the network as something other than numbers."""
+    """Rows came out of the network as no numbers, black, one colour or another picture, and no other way mended it."""
 
     code = "spoiled_tile"
 

@@ -29,6 +29,8 @@ class RestoreOptions:
         outscale: result side over input side, any number above zero; None leaves the choice to the planner.
         reduced_to: width and height that the picture is reduced to before the network sees it, as a recipe has it;
             None leaves it to the planner.
+        source_sha256: of the file that ``reduced_to``, ``faces_picked`` and ``faces_left_out`` are about, as a recipe
+            has it; for any other they mean nothing and do not count. None: they are about whichever comes.
         denoise: 1 leaves a picture as clean as the network makes it, 0 gives it all the noise of the input; None is 1.
         strength: share of the network's picture in a result as large as the original, from 0 to 1; None: by how noisy
             and how sharp the original is, see :mod:`models.planning.shares`. Means nothing where the picture grows.
@@ -44,7 +46,8 @@ class RestoreOptions:
         max_input_bytes: larger files are refused unread.
         max_output_pixels: a larger result is refused before work starts.
         max_output_bytes: a larger file is encoded again in less space or refused; None: no limit.
-        max_seconds: the planner keeps to it, or refuses the picture before work starts; None: no limit.
+        max_seconds: the planner keeps to it, or refuses the picture before work starts. Where ``outscale`` or ``model``
+            is given, that wish is obeyed instead, the quickest way if none is in time. None: no limit.
         patience_s: where the best model would take longer, the everyday one is taken if it is quicker; None: the
             best within ``max_seconds``.
         tile: width of a slab, and rows at a time, in input pixels; 0: the whole picture at once; None: chosen for the
@@ -62,6 +65,7 @@ class RestoreOptions:
     model: str | None = None
     outscale: float | None = None
     reduced_to: tuple[int, int] | None = None
+    source_sha256: str | None = None
     denoise: float | None = None
     strength: float | None = None
     faces: float | None = None
@@ -83,6 +87,7 @@ class RestoreOptions:
     def __post_init__(self) -> None:
         _name("model", self.model)
         _size("reduced_to", self.reduced_to)
+        _name("source_sha256", self.source_sha256)
         _switch("colour_lock", self.colour_lock)
         _choice("output_format", self.output_format, get_args(OutputFormat))
         _choice("placement", self.placement, get_args(Placement))
@@ -104,7 +109,7 @@ class RestoreOptions:
 
 def _name(name: str, value: object) -> None:
     if not isinstance(value, str | None):
-        raise OptionsError(f"{name} must be a name, not {_shown(value)}")
+        raise OptionsError(f"{name} must be a text, not {_shown(value)}")
 
 
 def _switch(name: str, value: object) -> None:

@@ -42,6 +42,12 @@ class Planes:
         """How often the network has to run."""
         return 1 if self.opacity is None else 2
 
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Of both, whatever their size."""
+        planes = (self.colours,) if self.opacity is None else (self.colours, self.opacity)
+        return sum(plane.itemsize * (plane.shape[2] if plane.ndim == 3 else 1) for plane in planes)
+
     def reduced(self, size_wh: tuple[int, int]) -> Planes:
         """Made smaller by averaging the covered area; premultiplied still, so that nothing hidden is mixed in."""
         if size_wh == (self.colours.shape[1], self.colours.shape[0]):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from models.engine.device import Engine
@@ -19,6 +20,7 @@ from models.planning import Plan, Traits
 from models.version import VERSION
 
 NO_FACES: Mapping[str, object] = {"faces": 0, "faces_picked": None, "faces_left_out": [], "faces_sha256": {}}
+OF_ANOTHER = "recipe_of_another"  # notice of a result
 SEED = 0  # nothing here is left to chance; other programs look for the field
 
 
@@ -78,7 +80,7 @@ def recipe_of(
 
 
 def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) -> RestoreOptions:
-    """The options that make a recipe's result again.
+    """The options that make a recipe's result again of the same file, and say the same wishes of any other.
 
     Args:
         recipe: of :func:`recipe_of`, or read from a file.
@@ -103,6 +105,7 @@ def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) 
         raise OptionsError(f"reduced_to must be a width and a height, not {reduced_to!r:.40}")
     return RestoreOptions(
         **{**values, "reduced_to": tuple(reduced_to)},
+        source_sha256=recipe.get("source_sha256"),
         faces=faces,
         faces_picked=tuple(picked) if isinstance(picked, list) else picked,
         faces_left_out=tuple(left_out) if isinstance(left_out, list) else left_out,
@@ -110,3 +113,15 @@ def options_of(recipe: Mapping[str, Any], limits: RestoreOptions | None = None) 
         max_input_bytes=limits.max_input_bytes,
         max_output_pixels=limits.max_output_pixels,
     )
+
+
+def of_another(options: RestoreOptions, source: bytes) -> RestoreOptions | None:
+    """The wishes without what they say about another file; None where they say nothing about another.
+
+    Args:
+        options: as given, of a recipe perhaps.
+        source: the file as it came.
+    """
+    if options.source_sha256 in {None, hashlib.sha256(source).hexdigest()}:
+        return None
+    return replace(options, reduced_to=None, faces_picked=None, faces_left_out=(), source_sha256=None)

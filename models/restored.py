@@ -28,7 +28,8 @@ class Restored:
         faces: what became of every face that was found, in reading order.
         choice: why this model and this scale, in English.
         recipe: everything needed to make the same bytes again, see :mod:`models.recipe`, with ``made`` and ``seconds``.
-        notices: stable codes of what the owner should be told: those of the decoder, the plan and the encoder.
+        notices: stable codes of what the owner should be told: ``recipe_of_another``, then those of the decoder, the
+            plan, the search for faces, the faces and the encoder; two of them may say the same.
     """
 
     data: bytes = field(repr=False)

@@ -35,7 +35,7 @@ from models.picture import Picture
 from models.pixels import Pixels
 from models.planes import Planes
 from models.planning import Plan, as_asked_for, estimates, explain, longest_estimates, look_at, with_faces
-from models.recipe import recipe_of
+from models.recipe import OF_ANOTHER, of_another, recipe_of
 from models.registry import DEFAULT_MODEL
 from models.restored import Restored
 from models.stopping import never
@@ -243,6 +243,8 @@ class Restorer:
         self, data: bytes, options: RestoreOptions, on_progress: Progress, should_stop: ShouldStop
     ) -> Restored:
         clock = Stopwatch()
+        wishes = of_another(options, data)
+        foreign, options = ((), options) if wishes is None else ((OF_ANOTHER,), wishes)
         with clock.stage("decode"):
             picture = self._decoder.decode(data, limits_of(options), should_stop=should_stop)
         with clock.stage("plan"):
@@ -252,13 +254,14 @@ class Restorer:
             chosen = as_asked_for(chosen) if self._asked_for else chosen
             task = face_task(self._faces, picture, traits, chosen, options, should_stop=should_stop)
             model, lq = self._models[chosen.model], planes.reduced(chosen.lq_wh)
-            tiling = self._tiling(model, picture, chosen, options, task)
+            tiling = self._tiling(model, picture, chosen, options, task, planes=planes)
         work = planes.count * model.work(chosen.lq_wh, tiling)
         upscale_share = UPSCALE_SHARE * chosen.estimate_s / (chosen.estimate_s + task.seconds)
         chosen = with_faces(chosen, len(task.restored), task.seconds + task.looked_s)
         watch = Watch(total=work, on_progress=lambda done: on_progress(done * upscale_share), should_stop=should_stop)
         with clock.stage("upscale"):
             enlarged, engine = self._upscale(model, lq, tiling, watch, chosen, precise=picture.is_16_bit)
+            give_back_memory()  # what the network had, before the result takes its share
         watch.check()
         with clock.stage("colours"):
             strength = share_of(chosen, traits, options)
@@ -266,6 +269,7 @@ class Restorer:
                 enlarged = enlarged.mixed_with(planes, strength)
             self._keep_colours(enlarged, planes, options)
             result = enlarged.as_picture(picture)
+            del enlarged, lq, planes  # what is premultiplied takes more than the result
         watch.check()
         with clock.stage("faces"):
             result, faces = task.done(
@@ -314,7 +318,14 @@ class Restorer:
             faces=faces,
             choice=explain(chosen),
             recipe={**recipe, "made": datetime.now(UTC).isoformat(timespec="seconds"), "seconds": seconds["total"]},
-            notices=(*picture.notices, *chosen.notices, *task.notices, *notices_of(faces), *encoded.notices),
+            notices=(
+                *foreign,
+                *picture.notices,
+                *chosen.notices,
+                *task.notices,
+                *notices_of(faces),
+                *encoded.notices,
+            ),
         )
 
     def faces_preview(self, data: bytes, options: RestoreOptions | None = None) -> Pixels:
@@ -332,6 +343,7 @@ class Restorer:
             OptionsError: nothing that finds faces is loaded. What restores them is not needed.
         """
         options = options or RestoreOptions()
+        options = of_another(options, data) or options
         return preview_of(self._loaded_finder(), self._decoder.decode(data, limits_of(options)), options)
 
     def face_masks(self, data: bytes, options: RestoreOptions | None = None) -> Iterator[FaceMask]:
@@ -357,14 +369,18 @@ class Restorer:
             raise OptionsError(f"faces cannot be found: {self._finder}")
         return self._finder
 
-    def _tiling(self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions, task: FaceTask) -> Tiling:
+    def _tiling(
+        self, model: Model, picture: Picture, chosen: Plan, options: RestoreOptions, task: FaceTask, *, planes: Planes
+    ) -> Tiling:
         """How the picture is cut; refuses here, with numbers, what the machine has no memory for.
 
         What its faces will take is left free. Where that leaves too little for the network the picture comes first.
         """
         width, height = chosen.size_out_wh
         channels = (1 if picture.is_gray else 3) + (picture.alpha is not None)
-        reserved = int(width * height * (channels * picture.pixels.itemsize + ENCODER_BYTES_PER_PIXEL))
+        # While a transparent result is put together its planes are there as well; later its file is.
+        beside = 0 if planes.opacity is None else planes.bytes_per_pixel
+        reserved = int(width * height * (channels * picture.pixels.itemsize + max(beside, ENCODER_BYTES_PER_PIXEL)))
         free = free_host_bytes()
         if free is not None and reserved > free:
             raise OutOfMemory(

@@ -37,7 +37,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--dtype", default="auto", metavar="T", help="auto, bfloat16, float16 or float32")
     add_folder_option(parser, "--weights-dir")
     parser.add_argument("--measure", action="store_true", help="also load --model and time it")
-    parser.add_argument("--model", default="compact", metavar="NAME", help="for --measure (default: %(default)s)")
+    parser.add_argument(
+        "--model",
+        default="compact",
+        metavar="NAME",
+        help="for --measure (default: %(default)s); auto: all that a picture may get",
+    )
     parser.add_argument("--json", action="store_true", help="a JSON object instead of lines")
     parser.set_defaults(run=run)
 
@@ -56,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(facts, indent=2) + "\n")
     else:
         width = max(map(len, facts))
-        sys.stdout.writelines(f"{name.ljust(width)}  {_words(value)}\n" for name, value in facts.items())
+        rows = ((name, words) for name, value in facts.items() for words in _words(value))
+        sys.stdout.writelines(f"{name.ljust(width)}  {words}\n" for name, words in rows)
     return 0
 
 
@@ -80,11 +86,8 @@ def gather(args: argparse.Namespace) -> dict[str, Any]:
     }
     if args.measure:
         restorer = models.Restorer.open(args.model, weights_dir=args.weights_dir, device=args.device, dtype=args.dtype)
-        (name,) = restorer.models
-        facts |= {
-            "measured_model": name,
-            "seconds_per_megapixel": round(restorer.seconds_per_pixel(name) * 1e6, 2),
-        }
+        paces = {name: round(restorer.seconds_per_pixel(name) * 1e6, 2) for name in restorer.models}
+        facts["seconds_per_megapixel"] = paces  # of what the network sees
     return facts
 
 
@@ -94,7 +97,10 @@ def _names(rows: Sequence[ModelRow], role: Role) -> list[str]:
     return [name if state == "present" else f"{name} is damaged" for name, state in here.items()]
 
 
-def _words(value: object) -> str:
+def _words(value: object) -> list[str]:
+    """What is said of one fact, a row each."""
+    if isinstance(value, dict):
+        return [f"{name}  {of_it}" for name, of_it in value.items()]
     if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    return "unknown" if value is None else str(value)
+        return [", ".join(map(str, value)) or "none"]
+    return ["unknown" if value is None else str(value)]

@@ -103,7 +103,12 @@ def add_parser(subparsers: Subparsers) -> None:
         action=argparse.BooleanOptionalAction,
         help="hold the colours to those of the input (default); --no-colour-lock: the bare network",
     )
-    parser.add_argument("--max-seconds", type=float, metavar="S", help="time the planner has to keep to (default: any)")
+    parser.add_argument(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="refuse a picture that would take longer; with --outscale: take the quickest way to it (default: any)",
+    )
     parser.add_argument(
         "--patience",
         type=float,
@@ -410,6 +415,7 @@ def restore_file(
     data = read(path, options)
     with progress_bar(path.name) as on_progress:
         restored = restorer.restore(data, options, on_progress=on_progress)
+    say_if_foreign(path, restored)
     out, original = whole, path
     if whole is not None and FORMATS.get(whole.suffix.lower()) != FORMATS[f".{restored.extension}"]:
         out, folder, original = None, whole.parent, whole  # a recipe may say another format, or leave it open
@@ -431,6 +437,17 @@ def is_made_of(path: Path, *, source_sha256: str) -> bool:
         return read_recipe(beginning(path)).get("source_sha256") == source_sha256
     except OptionsError:
         return False
+
+
+def say_if_foreign(path: Path, restored: Restored) -> None:
+    """A recipe of another picture is followed, but not in what it says of that picture alone."""
+    from models.recipe import OF_ANOTHER
+
+    if OF_ANOTHER in restored.notices:
+        say(
+            f"warning: the recipe is of another picture than {path}: its wishes are kept, "
+            "but not the size that its own was reduced to, nor the numbers of its faces"
+        )
 
 
 def say_who_was_not_there(left_out: Sequence[int], found: int) -> None:

@@ -158,6 +158,7 @@ def _ready(source: _Source) -> _Source:
 def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], allocate: Allocate) -> Picture:
     image, size_before = source.image, source.image.size
     frame = image.tile[0][1] if source.format == "GIF" else None  # type: ignore[attr-defined]  # of files
+    was_on_its_side = source.format == "TIFF" and exif_orientation(image) > 4  # loading turns it and forgets that
     image.load()
     if source.format == "JPEG":
         jpeg.check_end(source.data, image)
@@ -173,7 +174,7 @@ def _picture(source: _Source, limits: DecodeLimits, notices: tuple[str, ...], al
     orientation = 1 if source.format in TURNED_BY_LIBRARY else exif_orientation(image)
     if source.png and source.png.depth in {2, 4} and isinstance(image.info.get("transparency"), int):
         image.info["transparency"] *= 255 // (2**source.png.depth - 1)  # Pillow spreads the grays, but not this one
-    resolution, taken = dpi(image, turned=orientation > 4), date_taken(image)
+    resolution, taken = dpi(image, turned=was_on_its_side or orientation > 4), date_taken(image)
     profile = source.profile
     canvas, kept, ignored = _canvas(source, profile, orientation, allocate)
     if canvas.is_neutral and not kept:

@@ -133,8 +133,8 @@ class Model:
     ) -> tuple[Pixels, Engine]:
         """Enlarge a plane, whatever the machine does meanwhile.
 
-        When memory runs out, with half the rows and half the slab, down to the least; then on the CPU. When what came
-        out cannot be right, once more in float32.
+        When memory runs out, with half the rows and half the slab, or half the tile, down to the least; then on the
+        CPU. When what came out cannot be right, once more in float32.
 
         Args:
             lq: see :class:`models.engine.upsampler.Upsampler`.
@@ -158,7 +158,8 @@ class Model:
             try:
                 made = self._upsampler(engine)(lq, cut, watch, size_wh=size_wh)
             except (OutOfMemory, SpoiledTile) as exc:
-                another = after_failure(exc, engine, cut, longest_side=max(lq.shape[:2]))
+                by_rows = self._upsampler(engine).is_streamed(cut)
+                another = after_failure(exc, engine, cut, longest_side=max(lq.shape[:2]), by_rows=by_rows)
                 if another is None:
                     raise
                 logger.warning("%s: %s; trying again: %s", self.name, exc, another[0].reason)
@@ -204,11 +205,11 @@ def hidden_overlap(network: nn.Module) -> int:
 
 
 def after_failure(
-    failure: OutOfMemory | SpoiledTile, engine: Engine, cut: Tiling, *, longest_side: int
+    failure: OutOfMemory | SpoiledTile, engine: Engine, cut: Tiling, *, longest_side: int, by_rows: bool
 ) -> tuple[Engine, Tiling] | None:
-    """What to try next; None when there is nothing left to try."""
+    """What to try next; None when there is nothing left to try. ``by_rows``: see :func:`halved`."""
     if isinstance(failure, OutOfMemory):
-        smaller = halved(cut, longest_side)
+        smaller = halved(cut, longest_side, by_rows=by_rows)
         if smaller is not None:
             return replace(engine, reason="less at a time"), smaller
     elif engine.dtype != torch.float32:
@@ -218,10 +219,16 @@ def after_failure(
     return replace(pick_engine("cpu", "float32"), reason="on the CPU"), cut
 
 
-def halved(tiling: Tiling, longest_side: int) -> Tiling | None:
-    """The same with half the rows, then half the slab; None when both are as small as they get."""
+def halved(tiling: Tiling, longest_side: int, *, by_rows: bool) -> Tiling | None:
+    """The same with half the rows, then half the slab; None when both are as small as they get.
+
+    Args:
+        tiling: what was too much.
+        longest_side: of the picture.
+        by_rows: whether it is streamed; tiles have no rows that could be fewer.
+    """
     rows = min(tiling.rows or tiling.tile or longest_side, longest_side)
-    if rows > LEAST_ROWS:
+    if by_rows and rows > LEAST_ROWS:
         return replace(tiling, rows=max(LEAST_ROWS, rows // 2), tile=tiling.tile, batch=1)
     tile = min(tiling.tile or longest_side, longest_side)
     return replace(tiling, tile=max(LEAST_TILE, tile // 2), rows=rows, batch=1) if tile > LEAST_TILE else None

@@ -77,8 +77,10 @@ class RowResampler:
 
     def push(self, rows: Tensor) -> Iterator[Tensor]:
         """Give (C, n, w) float32 rows of the source; take (C, k, columns) rows that they complete."""
-        across = self._across(rows)
-        self._held = across if self._held is None else torch.cat((self._held, across), dim=1)
+        # What was put together gets no name, or it would stay alive while others take the rows.
+        held = self._held
+        self._held = self._across(rows) if held is None else torch.cat((held, self._across(rows)), dim=1)
+        del held
         arrived = self._first + self._held.shape[1]
         while self._made < self._height:
             stop = self._last_ready(arrived)
@@ -107,7 +109,9 @@ class RowResampler:
         return torch.cat(parts, dim=-1)
 
     def _forget(self) -> None:
-        if self._held is None or self._made >= self._height:
+        if self._made >= self._height:
+            self._held = None
+        if self._held is None:
             return
         needed = self._rows.needed(self._made, self._made + 1)[0]
         drop = min(needed - self._first, self._held.shape[1])

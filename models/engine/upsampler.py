@@ -9,10 +9,10 @@ rounded as they come, and what is held in memory is the final picture, never a l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from typing import cast
 
 import cv2
@@ -108,7 +108,7 @@ class Upsampler:
         watch = watch or Watch(total=self.windows_pixels(height, width, tiling))
         with out_of_memory_named(), torch.inference_mode():
             canvas = Canvas(lq, self.scale, size_wh or (width * self.scale, height * self.scale))
-            if self._is_streamed(tiling):
+            if self.is_streamed(tiling):
                 tiling = replace(tiling, overlap=max(tiling.overlap, canvas.reach))
             padded = reflect(lq, tiling.border, align=self.align)
             for slab in self._slabs(padded.shape[1], tiling):
@@ -118,16 +118,17 @@ class Upsampler:
     def windows_pixels(self, height: int, width: int, tiling: Tiling) -> int:
         """Input pixels the network will see for a picture of this size, overlap and border included."""
         rows, columns = (round_up(side + 2 * tiling.border, self.align) for side in (height, width))
-        if self._is_streamed(tiling):
+        if self.is_streamed(tiling):
             return sum(slab.padded.width for slab in self._slabs(columns, tiling)) * rows
         return sum(tile.padded.pixels for tile in self._grid(rows, columns, tiling))
 
-    def _is_streamed(self, tiling: Tiling) -> bool:
+    def is_streamed(self, tiling: Tiling) -> bool:
+        """Whether a picture goes through in rows, in slabs perhaps, and not in tiles."""
         return tiling.placement == "streamed" and is_streamable(self.network)
 
     def _slabs(self, columns: int, tiling: Tiling) -> tuple[Tile, ...]:
         """Columns of the bordered picture that go through together; only a streamed picture has more than one slab."""
-        tile = tiling.tile if self._is_streamed(tiling) else 0
+        tile = tiling.tile if self.is_streamed(tiling) else 0
         spans = shifted_spans(columns, tile or columns, round_up(tiling.overlap, self.align), self.align)
         return tuple(
             Tile(
@@ -150,7 +151,7 @@ class Upsampler:
     def _fill(self, canvas: Canvas, padded: Pixels, slab: Tile, tiling: Tiling, watch: Watch) -> None:
         """One slab; a GPU computes the next rows while the host writes the ones before."""
         writer = SlabWriter(canvas, padded, slab, tiling.border, self.scale)
-        bands = self._streamed(padded, slab, tiling, watch) if self._is_streamed(tiling) else None
+        bands = self._streamed(padded, slab, tiling, watch) if self.is_streamed(tiling) else None
         for band in bands or self._tiled(padded, tiling, watch):
             writer.take(band)
         writer.close()
@@ -268,7 +269,7 @@ class SlabWriter:
         )
         self._rows = (border, border + height)
         self._made = 0
-        self._waiting: list[Arriving] = []
+        self._waiting: Iterable[Arriving] = ()
 
     def take(self, band: Band) -> None:
         """Check, resample and round the next rows; write those before them."""
@@ -288,12 +289,17 @@ class SlabWriter:
         sr = sr.clamp(0.0, 1.0)
         if lq.ndim == 2:
             sr = torch.tensordot(sr.new_tensor(LUMA), sr, dims=1).unsqueeze(0)
-        made = [sr] if self._resampler is None else list(self._resampler.push(sr))
-        launched = [self._round(rows) for rows in made]
+        made: Iterable[Tensor] = (sr,) if self._resampler is None else self._resampler.push(sr)
+        launched: Iterable[tuple[Tensor, int]] = map(self._round, made)
+        if band.sr.device.type == "cuda":
+            launched = list(launched)
         event = _landmark(band.sr)
-        arriving = [Arriving(levels, None, row, event) for levels, row in launched]
         self._write()
-        self._waiting = [Arriving(numbers, numbers, first - self._border, event), *arriving]
+        levels = (Arriving(levels, None, row, event) for levels, row in launched)
+        self._waiting = chain((Arriving(numbers, numbers, first - self._border, event),), levels)
+        if event is None:
+            # A piece at a time, which nobody has made yet: rows that grow are many times those that are pushed.
+            self._write()
 
     def close(self) -> None:
         """Write what is still on its way."""
@@ -325,7 +331,7 @@ class SlabWriter:
             levels = item.levels.numpy()
             target = self._canvas.pixels[item.row : item.row + len(levels), slice(*self._columns)]
             target[...] = levels[..., 0] if target.ndim == 2 else levels
-        self._waiting = []
+        self._waiting = ()
 
 
 def _as_planes(lq: Pixels) -> Tensor:

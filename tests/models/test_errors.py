@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 
 from models import errors
+from models.planning.plan import NothingFits
+from models.weights.mirrors import NoMirror
 
 
 def leaves(branch: type[errors.RestorationError]) -> list[type[errors.RestorationError]]:
@@ -50,3 +53,19 @@ def test_codes_that_others_translate_stay_as_they_are(kind, code):
 
 def test_being_stopped_is_the_fault_of_neither_picture_nor_machine():
     assert errors.RestorationStopped.__bases__ == (errors.RestorationError,)
+
+
+def test_the_tree_that_is_drawn_is_the_one_that_grew():
+    def below(branch: type[errors.RestorationError]) -> list[str]:
+        ours = [child for child in branch.__subclasses__() if child.__module__.startswith("models.")]
+        return [branch.__name__, *(name for child in ours for name in below(child))]
+
+    drawn = re.findall(r"^[│├└─ ]*([A-Z][A-Za-z]+)(?: {2,}|$)", errors.__doc__ or "", re.MULTILINE)
+    assert drawn == below(errors.RestorationError)
+
+
+def test_what_takes_more_than_a_message_survives_with_all_of_it():
+    late = pickle.loads(pickle.dumps(NothingFits("about 9 s, at most 4 s", 9.0, 4.0)))
+    assert (str(late), late.needed_s, late.allowed_s) == ("about 9 s, at most 4 s", 9.0, 4.0)
+    gone = pickle.loads(pickle.dumps(NoMirror("a: no; b: no; bring it", "bring it")))
+    assert (str(gone), gone.brief) == ("a: no; b: no; bring it", "bring it")

@@ -16,6 +16,8 @@ import torch
 from models.cli import main
 from models.cli.files import Names, files_under, write_whole
 from models.encoding import read_recipe
+from models.planning.ratings import RATINGS, Rating
+from models.registry import SHIPPED_MODEL
 from tests.models.cli.small_model import MODEL, restore
 from tests.models.toys import noise, opened, png
 
@@ -211,9 +213,24 @@ def test_info_says_what_was_picked_and_why(weights: Path, capsys: pytest.Capture
     assert facts["weights"] == [MODEL]
     assert facts["torch"] == torch.__version__
     assert facts["threads"] >= 1
-    assert facts["seconds_per_megapixel"] > 0
+    assert list(facts["seconds_per_megapixel"]) == [MODEL]
     assert main(arguments) == 0
     assert "cpu was asked for" in capsys.readouterr().out
+
+
+def test_every_model_that_would_be_chosen_among_is_measured_in_a_row_of_its_own(
+    weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(RATINGS, MODEL, Rating(purposes=("photo",), rank=1))  # type: ignore[misc]
+    arguments = ["info", "--weights-dir", str(weights), "--device", "cpu", "--measure", "--model", "auto"]
+    assert main([*arguments, "--json"]) == 0
+    paces = json.loads(capsys.readouterr().out)["seconds_per_megapixel"]
+    assert list(paces) == [SHIPPED_MODEL, MODEL]
+    assert min(paces.values()) > 0
+    assert main(arguments) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("seconds_per_megapixel")]
+    assert [row[1] for row in rows] == [SHIPPED_MODEL, MODEL]
+    assert all(float(row[2]) > 0 for row in rows)
 
 
 def test_help_does_not_load_torch() -> None:

@@ -187,6 +187,19 @@ def test_a_capture_date_that_is_none_goes_nowhere(date: str) -> None:
     assert read(saved(Image.fromarray(noise(4, 4, 3)), "JPEG", exif=exif)).taken is None
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    ("format_", "depth"),
+    [("JPEG", np.uint8), ("PNG", np.uint8), ("PNG", np.uint16), ("TIFF", np.uint8), ("TIFF", np.uint16)],
+)
+def test_a_resolution_is_turned_with_its_picture(orientation: int, format_: str, depth: type) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = read(saved(Image.fromarray(noise(4, 6, dtype=depth)), format_, exif=exif, dpi=(100, 200)))
+    assert picture.size_wh == ((6, 4) if orientation <= 4 else (4, 6))
+    assert picture.dpi == pytest.approx((100, 200) if orientation <= 4 else (200, 100), abs=0.1)
+
+
 def test_the_first_frame_is_taken_and_said_so() -> None:
     first, second = Image.new("RGB", (4, 4), (200, 0, 0)), Image.new("RGB", (4, 4), (0, 200, 0))
     picture = read(saved(first, "GIF", save_all=True, append_images=[second]))
