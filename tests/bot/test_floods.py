@@ -13,7 +13,7 @@ from PIL import Image
 
 from bot.middlewares.floods import OVER_AT, REFUSED_AGAIN_AFTER_S, SAID_AGAIN_AFTER_S, SENT_AFTER_S, Floods, Refusals
 from bot.texts import BotTexts
-from emulator import Item
+from emulator import Item, Slow
 
 en = BotTexts("en")
 
@@ -190,9 +190,7 @@ async def test_an_album_over_every_limit_gets_one_answer_of_each_kind(world):
 @pytest.mark.usefixtures("_nobody_waits")
 async def test_a_refusal_for_a_limit_does_not_wait_for_the_status_messages_of_its_chat(world):
     user = world.telegram.user("Haste")
-    for _ in range(5):  # a private chat takes so many at once, and then one a second
-        await user.sends_text("/help")
-        await user.receives_text()
+    world.telegram.misbehaves("sendMessage", Slow(2), times=1, chat=user)  # the first status message holds up the others
     *_, last = [await user.sends_photo(jpeg(number)) for number in range(4)]
     await user.sends_text("/privacy")
     answers = [await user.receives_message() for _ in range(5)]

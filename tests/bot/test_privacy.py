@@ -10,7 +10,7 @@ from bot.texts import BotTexts
 from emulator import Slow
 from tasks.messages import JobState
 from tasks.store import RECORD_LIFETIME_S, UPDATE_REMEMBERED_S
-from tests.bot.test_conversations import id_of, job_of, jpeg
+from tests.bot.test_conversations import eventually, id_of, job_of, jpeg
 from tests.tasks.conftest import UNLIMITED, wish
 from tests.traces import traces_in_redis
 
@@ -89,8 +89,9 @@ async def test_in_a_group_forget_is_about_its_sender_alone_there_and_everywhere(
 
 async def test_a_picture_forgotten_before_its_status_message_left_is_not_shown_as_waiting(world):
     user = world.telegram.user("Fay")
-    world.telegram.misbehaves("sendMessage", Slow(0.7), times=1, chat=user)
+    rule = world.telegram.misbehaves("sendMessage", Slow(1.5), times=1, chat=user)
     await user.sends_photo(jpeg())
+    await eventually(lambda: rule.struck)  # or nothing would be sent at all
     await user.sends_text("/forget")
     status = await user.receives_message(containing="queue")
     await user.sees(status, containing=en.cancelled())
