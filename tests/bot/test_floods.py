@@ -190,9 +190,8 @@ async def test_an_album_over_every_limit_gets_one_answer_of_each_kind(world):
 @pytest.mark.usefixtures("_nobody_waits")
 async def test_a_refusal_for_a_limit_does_not_wait_for_the_status_messages_of_its_chat(world):
     user = world.telegram.user("Haste")
-    world.telegram.misbehaves(
-        "sendMessage", Slow(2), times=1, chat=user
-    )  # the first status message holds up the others
+    # The first status message holds up the others.
+    world.telegram.misbehaves("sendMessage", Slow(2), times=1, chat=user)
     *_, last = [await user.sends_photo(jpeg(number)) for number in range(4)]
     await user.sends_text("/privacy")
     answers = [await user.receives_message() for _ in range(5)]
