@@ -118,10 +118,12 @@ async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 async def _keep_showing(settings: Settings, people: People, breaker: Breaker, show: Show) -> None:
     while True:
         with contextlib.suppress(RedisError):
-            ended = sum(job.state in FINAL_STATES for job in (await people.jobs()).values())
+            jobs = await people.jobs()
+            ended = sum(job.state in FINAL_STATES for job in jobs.values())
             latest = next((note.name for note in reversed(breaker.broken)), "")
             show(ended, f"{len(breaker.broken)} faults, {latest}")
-            if len(people.memory.sent) >= settings.jobs and ended >= ENOUGH * settings.jobs:
+            # Of those that were taken in: while Redis is away many a picture is refused.
+            if len(people.memory.sent) >= settings.jobs and ended >= ENOUGH * len(jobs):
                 breaker.enough.set()
         await asyncio.sleep(SHOW_EVERY_S)
 
